@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod channel;
+mod digest;
+mod index;
+mod name;
+pub mod sections;
+
+pub use channel::{Canary, ChannelDocument, ChannelError, DetectorChannel, Pin};
+pub use digest::{Digest, DigestError};
+pub use index::{INDEX_SCHEMA, IndexEntry};
+pub use name::{ChannelName, DetectorName, NameError, ReleaseName};
+pub use semver::Version;
