@@ -1,1 +1,4 @@
-//! .
+//! The composition of Hodoscope: settings, commands, and the server that they start. `main` only calls [`commands::Cli`].
+
+pub mod commands;
+pub mod config;
