@@ -1,6 +1,7 @@
 //! The command line: one variant and one file per verb. A command gets its own arguments and the [`Context`], and
 //! answers with an exit code: 0 done, 1 refused or failed, 2 wrong usage (clap), 64 bad configuration.
 
+pub mod build;
 pub mod compile;
 pub mod config;
 pub mod import;
@@ -79,6 +80,8 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a component of a detector's source folder or of a compiled module
+    Build(build::Args),
     /// Train an isolation forest and write it as a component
     Train(train::Args),
     /// Turn a scikit-learn isolation forest (ONNX) into a component
@@ -184,6 +187,7 @@ impl Cli {
 impl Command {
     fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Build(args) => build::run(args, context),
             Self::Train(args) => train::run(args, context),
             Self::Import(args) => import::run(args, context),
             Self::Retune(args) => retune::run(args, context),
