@@ -7,6 +7,7 @@ pub mod config;
 pub mod import;
 pub mod inspect;
 pub mod list;
+pub mod new;
 pub mod promote;
 pub mod push;
 pub mod retire;
@@ -80,6 +81,8 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start a detector of your own in Rust, Python or JavaScript
+    New(new::Args),
     /// Make a component of a detector's source folder or of a compiled module
     Build(build::Args),
     /// Train an isolation forest and write it as a component
@@ -187,6 +190,7 @@ impl Cli {
 impl Command {
     fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
+            Self::New(args) => new::run(args, context),
             Self::Build(args) => build::run(args, context),
             Self::Train(args) => train::run(args, context),
             Self::Import(args) => import::run(args, context),

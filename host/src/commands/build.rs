@@ -1,11 +1,13 @@
 //! `hodoscope build`: turns a detector's source folder, or a core module that another compiler made, into a component
-//! that can be pushed. Rust folders are compiled here; for every other language the toolchain makes the module or the
-//! component, and this command adds what is missing: the component's shell and the golden rows.
+//! that can be pushed. Rust, Python and JavaScript folders are compiled here; for every other language its toolchain makes
+//! the module or the component, and this command adds what is missing: the component's shell and the golden rows.
+
+mod toolchain;
 
 use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use hodoscope_release::Digest;
@@ -16,21 +18,17 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use super::Context;
+pub(super) use toolchain::{JAVASCRIPT_TOOL, PYTHON_TOOL, TARGET};
 
 /// The contract that a bare core module is taken to speak.
-const CONTRACT: &str = include_str!("../../../wit/0.1.0/detector.wit");
+pub(super) const CONTRACT: &str = include_str!("../../../wit/0.1.0/detector.wit");
 /// The world for a bare core module that explains, and for one that does not.
 const WORLDS: [&str; 2] = ["explained-detector", "detector"];
-/// The target that imports nothing.
-const TARGET: &str = "wasm32-unknown-unknown";
-
-/// Small code, and no names in it: for the guest alone, so that its build dependencies stay as they are.
-const SMALL: &str = "-Copt-level=s -Cstrip=symbols";
 
 /// What to build.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A detector's folder (with Cargo.toml), a core module, or a component (.wasm).
+    /// A detector's folder (with Cargo.toml, app.py or detector.js), a core module, or a component (.wasm).
     pub source: PathBuf,
     /// Where the component goes; by default `<name>.wasm` in this folder.
     #[arg(long)]
@@ -181,50 +179,26 @@ fn golden(args: &Args) -> anyhow::Result<Option<Golden>> {
     Ok(Some(golden))
 }
 
-/// Compiles a Rust detector; cargo's messages go to the terminal. Gives the package's name and the core module.
+/// Compiles a detector's folder by the source file that lies in it. Gives the folder's name and the module.
 fn compile(folder: &Path) -> anyhow::Result<(String, Vec<u8>)> {
-    let manifest = folder.join("Cargo.toml");
-    if !manifest.is_file() {
+    let has = |file: &str| folder.join(file).is_file();
+    let module = if has("Cargo.toml") {
+        toolchain::rust(folder)?
+    } else if has("app.py") {
+        toolchain::python(folder)?
+    } else if has("detector.js") {
+        toolchain::javascript(folder)?
+    } else {
         bail!(
-            "`{}` has no Cargo.toml; for another language make the module with its own toolchain and pass the .wasm file",
+            "`{}` has no Cargo.toml, app.py or detector.js; for another language make the module or component with its \
+             own toolchain and pass the .wasm file",
             folder.display()
         );
-    }
-    let output = Command::new("cargo")
-        .args(["build", "--release", "--target", TARGET])
-        .args([
-            "--message-format",
-            "json-render-diagnostics",
-            "--manifest-path",
-        ])
-        .arg(&manifest)
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", SMALL)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("failed to run cargo; install Rust with rustup")?;
-    if !output.status.success() {
-        bail!("cargo failed; if the target is missing: `rustup target add {TARGET}`");
-    }
-    let messages = String::from_utf8(output.stdout).context("cargo's messages are no text")?;
-    let module = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| Some(message.get("filenames")?.as_array()?.clone()))
-        .flatten()
-        .filter_map(|file| Some(PathBuf::from(file.as_str()?)))
-        .rfind(|file| {
-            file.extension()
-                .is_some_and(|extension| extension == "wasm")
-        })
-        .context(
-            "cargo made no .wasm file; set `crate-type = [\"cdylib\"]` in the [lib] section",
-        )?;
+    };
     let name = folder
         .canonicalize()?
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let bytes =
-        fs::read(&module).with_context(|| format!("failed to read `{}`", module.display()))?;
-    Ok((name, bytes))
+    Ok((name, module))
 }
