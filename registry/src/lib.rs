@@ -1,1 +1,15 @@
-//! .
+#![doc = include_str!("../README.md")]
+
+pub mod channels;
+mod key;
+mod location;
+mod store;
+
+pub use key::Key;
+pub use location::{LocationError, S3Credentials, S3Options, StoreLocation, StoreOptions};
+pub use store::{DOCUMENT_LIMIT_BYTES, Listed, Listing, Pushed, Store, StoreError, Yank};
+
+#[doc(hidden)]
+pub use location::Probe;
+#[doc(hidden)]
+pub use store::Step;

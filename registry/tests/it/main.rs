@@ -1,0 +1,4 @@
+//! The store and the channel folders as their users see them.
+
+mod channels;
+mod contract;
