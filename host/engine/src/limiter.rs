@@ -1,0 +1,99 @@
+//! Owns what one instance may take of memory and tables. wasmtime asks before each growth, memory by memory; the sums are
+//! kept here, because a hundred memories of 60 MiB each would pass a limit per memory.
+
+use wasmtime::ResourceLimiter;
+
+/// Counts what an instance holds, and says no.
+#[derive(Debug, Default)]
+pub(crate) struct Limiter {
+    memory_limit: usize,
+    memory_bytes: usize,
+    table_limit: usize,
+    table_elements: usize,
+    denied: bool,
+}
+
+impl Limiter {
+    pub(crate) fn new(memory_limit: u64, table_limit: u64) -> Self {
+        Self {
+            memory_limit: usize::try_from(memory_limit).unwrap_or(usize::MAX),
+            table_limit: usize::try_from(table_limit).unwrap_or(usize::MAX),
+            ..Self::default()
+        }
+    }
+
+    /// Bytes of all memories together; they never shrink.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// Whether a growth was refused since the last call of this.
+    pub(crate) fn take_denied(&mut self) -> bool {
+        std::mem::take(&mut self.denied)
+    }
+}
+
+/// Adds the growth to `held` if the sum stays within `limit`.
+fn grow(held: &mut usize, current: usize, desired: usize, limit: usize) -> bool {
+    let sum = held.saturating_add(desired.saturating_sub(current));
+    let allowed = sum <= limit;
+    if allowed {
+        *held = sum;
+    }
+    allowed
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // wasmtime asks even if the memory's own maximum will stop it: such a growth must not be counted.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let allowed = grow(&mut self.memory_bytes, current, desired, self.memory_limit);
+        self.denied |= !allowed;
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let allowed = grow(&mut self.table_elements, current, desired, self.table_limit);
+        self.denied |= !allowed;
+        Ok(allowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_the_memories_of_an_instance() {
+        let mut limiter = Limiter::new(100, 0);
+        assert!(limiter.memory_growing(0, 60, None).unwrap());
+        assert!(!limiter.memory_growing(0, 60, None).unwrap());
+        assert!(limiter.take_denied());
+        assert!(limiter.memory_growing(60, 100, None).unwrap());
+        assert_eq!(limiter.memory_bytes(), 100);
+        assert!(!limiter.take_denied());
+    }
+
+    #[test]
+    fn leaves_out_growth_that_the_memorys_own_maximum_stops() {
+        let mut limiter = Limiter::new(100, 0);
+        assert!(!limiter.memory_growing(0, 60, Some(50)).unwrap());
+        assert!(!limiter.take_denied());
+        assert_eq!(limiter.memory_bytes(), 0);
+    }
+}
