@@ -17,6 +17,7 @@ pub mod score;
 pub mod serve;
 pub mod simulate;
 pub mod status;
+pub mod test;
 pub mod train;
 pub mod yank;
 
@@ -85,6 +86,8 @@ enum Command {
     New(new::Args),
     /// Make a component of a detector's source folder or of a compiled module
     Build(build::Args),
+    /// Make every check that a push makes, and print the report
+    Test(test::Args),
     /// Train an isolation forest and write it as a component
     Train(train::Args),
     /// Turn a scikit-learn isolation forest (ONNX) into a component
@@ -192,6 +195,7 @@ impl Command {
         match self {
             Self::New(args) => new::run(args, context),
             Self::Build(args) => build::run(args, context),
+            Self::Test(args) => test::run(args, context),
             Self::Train(args) => train::run(args, context),
             Self::Import(args) => import::run(args, context),
             Self::Retune(args) => retune::run(args, context),

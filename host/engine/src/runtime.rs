@@ -30,8 +30,10 @@ pub(crate) fn compile_settings() -> Config {
         // Relaxed SIMD gives forests a byte shuffle without a second instruction. Its results may differ between CPUs
         // outside of the range a kernel uses; golden rows would show that at load.
         .wasm_relaxed_simd(true)
-        // One memory of 32 bits per module: what every toolchain emits, and what guard pages make free of checks.
-        .wasm_multi_memory(false)
+        // Several memories: wasmtime's own adapters between the modules of a composed component (componentize-qjs makes
+        // such) import two, and it panics where the proposal is off. The limiter sums them.
+        .wasm_multi_memory(true)
+        // 32 bits: what every toolchain emits, and what guard pages make free of checks.
         .wasm_memory64(false)
         // Neither backtraces nor their tables: guests' frames are never shown, and the tables are a third of the code.
         .wasm_backtrace_max_frames(None)
