@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode};
+use aws_sdk_s3::types::ChecksumMode;
 use bytes::{Bytes, BytesMut};
 use hodoscope_release::Digest;
 
@@ -78,7 +78,7 @@ impl S3Store {
             .bucket(&*self.bucket)
             .key(format!("{}{}", self.prefix, place.key))
             .if_none_match("*")
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .checksum_sha256(base64(Digest::of(&bytes).as_bytes()))
             .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
             .body(ByteStream::from(bytes));
         match put.send().await {
@@ -199,5 +199,37 @@ impl S3Store {
 impl fmt::Display for S3Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+/// RFC 4648, as the checksum headers want it.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let three = [0, 1, 2].map(|index| chunk.get(index).copied().map_or(0, u32::from));
+        let bits = three.iter().fold(0, |bits, byte| bits << 8 | byte);
+        for digit in 0..4 {
+            let value = (bits >> (18 - 6 * digit)) & 63;
+            let shown = DIGITS.get(value as usize).filter(|_| digit <= chunk.len());
+            text.push(shown.map_or('=', |digit| char::from(*digit)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    /// The test vectors of RFC 4648, section 10.
+    #[test]
+    fn writes_base64_with_padding() {
+        let expected = [
+            "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy",
+        ];
+        for (length, text) in expected.into_iter().enumerate() {
+            assert_eq!(base64(&b"foobar"[..length]), text);
+        }
     }
 }

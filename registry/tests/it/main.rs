@@ -2,3 +2,5 @@
 
 mod channels;
 mod contract;
+mod faults;
+mod wire;

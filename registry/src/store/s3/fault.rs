@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::StoreError;
 
@@ -31,11 +31,18 @@ pub(crate) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
         .map(|response| response.status().as_u16())
 }
 
-/// An error with all its causes, on one line.
-pub(crate) fn causes<E: Error>(error: &E) -> String {
-    DisplayErrorContext(error)
-        .to_string()
-        .split_whitespace()
+/// An error with its causes, on one line; the SDK's own display hides them.
+pub(crate) fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text.split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
         .chars()
@@ -71,7 +78,12 @@ impl Place {
             SdkError::DispatchFailure(failure) if failure.is_timeout() => {
                 self.timeout(causes(error))
             }
-            SdkError::DispatchFailure(failure) if failure.is_io() => self.connection(causes(error)),
+            // A connection that was closed early is `other`, of a kind that may heal.
+            SdkError::DispatchFailure(failure)
+                if failure.is_io() || failure.as_other().is_some() =>
+            {
+                self.connection(causes(error))
+            }
             SdkError::ServiceError(service) => {
                 let status = service.raw().status().as_u16();
                 self.answered(
