@@ -24,7 +24,7 @@ pub fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
             program,
             args: vec![COMPILE_COMMAND.to_owned()],
         },
-        trusted_kernels: Vec::new(),
+        trusted_kernels: hodoscope_isolation_forest::kernel_digests(),
         reuse: settings.reuse.clone(),
         ..EngineConfig::default()
     };
