@@ -4,12 +4,14 @@
 pub mod build;
 pub mod compile;
 pub mod config;
+pub mod evaluate;
 pub mod import;
 pub mod inspect;
 pub mod list;
 pub mod new;
 pub mod promote;
 pub mod push;
+pub mod reference;
 pub mod retire;
 pub mod retune;
 pub mod rollback;
@@ -114,6 +116,8 @@ enum Command {
     Status(status::Args),
     /// Score a file offline, on all cores
     Score(score::Args),
+    /// Compare two releases on the same rows
+    Evaluate(evaluate::Args),
     /// Send a live stream with anomalies and a drift to a host
     Simulate(simulate::Args),
     /// Print every setting with its origin
@@ -209,6 +213,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, context),
             Self::Status(args) => status::run(args, context),
             Self::Score(args) => score::run(args, context),
+            Self::Evaluate(args) => evaluate::run(args, context),
             Self::Simulate(args) => simulate::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Compile(args) => Ok(compile::run(args)),

@@ -1,0 +1,135 @@
+//! A detector named on the command line: a release in the store, or a component file. Either way its bytes pass the gate
+//! before anything is scored, as they do in the server.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use hodoscope_engine::{Compiler, Detector, Engine, EngineConfig, Limits};
+use hodoscope_registry::{S3Options, Store, StoreLocation, StoreOptions};
+use hodoscope_release::{Digest, ReleaseName};
+
+use super::Context;
+use crate::config::Config;
+
+/// A release in the store, or a component file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// `pump@1.0.0`.
+    Release(ReleaseName),
+    /// A path; it holds a slash, ends in `.wasm`, or has no `@`.
+    File(PathBuf),
+}
+
+impl FromStr for Reference {
+    type Err = hodoscope_release::NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_path = text.contains('/') || text.ends_with(".wasm") || !text.contains('@');
+        if is_path {
+            Ok(Self::File(text.into()))
+        } else {
+            text.parse().map(Self::Release)
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Release(release) => release.fmt(f),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Reference {
+    /// Fetches the bytes and lets them through the gate.
+    pub fn load(&self, context: &Context, engine: &Engine) -> anyhow::Result<Detector> {
+        let bytes = self.bytes(context)?;
+        engine
+            .load(&bytes)
+            .with_context(|| format!("{self} was refused"))
+    }
+
+    fn bytes(&self, context: &Context) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Self::File(path) if !path.exists() => anyhow::bail!(
+                "there is no file {}; name a component file, or a release of the store as `detector@version`",
+                path.display()
+            ),
+            Self::File(path) => {
+                std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))
+            }
+            Self::Release(release) => context.block_on(fetch(&context.config, release))?,
+        }
+    }
+}
+
+async fn fetch(config: &Config, release: &ReleaseName) -> anyhow::Result<Vec<u8>> {
+    let entry = open(config).await?.index(release).await?;
+    fetch_blob(config, &entry.digest).await
+}
+
+/// The component with this digest, from the configured store.
+pub(crate) async fn fetch_blob(config: &Config, digest: &Digest) -> anyhow::Result<Vec<u8>> {
+    let limit = config.engine.component_limit_bytes as u64;
+    Ok(open(config).await?.blob(digest, limit).await?.to_vec())
+}
+
+async fn open(config: &Config) -> anyhow::Result<Store> {
+    let settings = &config.store;
+    let location: StoreLocation = settings.location.parse()?;
+    let s3 = S3Options {
+        endpoint: settings.s3_endpoint.clone(),
+        region: settings.s3_region.clone(),
+        path_style: settings.s3_path_style,
+        ..S3Options::default()
+    };
+    let options = StoreOptions {
+        s3,
+        ..StoreOptions::default()
+    };
+    Ok(Store::open(&location, &options).await?)
+}
+
+/// An engine for commands that score: the server's limits and cache, and this executable as the compiling child.
+pub fn engine(config: &Config) -> anyhow::Result<Engine> {
+    let program = std::env::current_exe().context("failed to find this executable")?;
+    let settings = &config.engine;
+    let limits = Limits::default();
+    let limits = Limits {
+        component_bytes: settings.component_limit_bytes as u64,
+        memory_bytes: settings.memory_limit_bytes as u64,
+        compile_cpu: std::time::Duration::from_secs(settings.compile_cpu_seconds),
+        ..limits
+    };
+    let engine = EngineConfig {
+        limits,
+        cache_dir: Some(settings.cache_dir.join("compiled")),
+        compiler: Compiler::Child {
+            program,
+            args: vec!["compile".to_owned()],
+        },
+        trusted_kernels: Vec::new(),
+        reuse: settings.reuse.clone(),
+        ..EngineConfig::default()
+    };
+    Engine::new(engine).context("failed to start the engine")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_a_release_from_a_file() {
+        let release = |text: &str| matches!(text.parse(), Ok(Reference::Release(_)));
+        assert!(release("pump@1.0.0"));
+        for path in ["pump.wasm", "./pump@1.0.0", "pump@1.wasm", "pump"] {
+            assert!(!release(path), "{path}");
+        }
+        assert!("pump@one".parse::<Reference>().is_err());
+    }
+}
