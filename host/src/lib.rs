@@ -2,5 +2,5 @@
 
 pub mod commands;
 pub mod config;
-pub mod rows;
 pub mod gate;
+pub mod rows;

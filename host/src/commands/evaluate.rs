@@ -11,10 +11,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 use super::Context;
-use super::reference::{Reference, engine};
+use super::reference::Reference;
 use super::score::pipeline::{Scorer, stream};
 use super::score::progress::Progress;
 use super::score::threads;
+use crate::gate::engine;
 use crate::rows::{Selection, Table};
 use evidence::{Evidence, Side};
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use hodoscope_engine::{Compiler, Detector, Engine, EngineConfig, Limits};
+use hodoscope_engine::{Detector, Engine};
 use hodoscope_registry::{S3Options, Store, StoreLocation, StoreOptions};
 use hodoscope_release::{Digest, ReleaseName};
 
@@ -92,31 +92,6 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
         ..StoreOptions::default()
     };
     Ok(Store::open(&location, &options).await?)
-}
-
-/// An engine for commands that score: the server's limits and cache, and this executable as the compiling child.
-pub fn engine(config: &Config) -> anyhow::Result<Engine> {
-    let program = std::env::current_exe().context("failed to find this executable")?;
-    let settings = &config.engine;
-    let limits = Limits::default();
-    let limits = Limits {
-        component_bytes: settings.component_limit_bytes as u64,
-        memory_bytes: settings.memory_limit_bytes as u64,
-        compile_cpu: std::time::Duration::from_secs(settings.compile_cpu_seconds),
-        ..limits
-    };
-    let engine = EngineConfig {
-        limits,
-        cache_dir: Some(settings.cache_dir.join("compiled")),
-        compiler: Compiler::Child {
-            program,
-            args: vec!["compile".to_owned()],
-        },
-        trusted_kernels: Vec::new(),
-        reuse: settings.reuse.clone(),
-        ..EngineConfig::default()
-    };
-    Engine::new(engine).context("failed to start the engine")
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::Context;
-use super::reference::{Reference, engine};
+use super::reference::Reference;
+use crate::gate::engine;
 use crate::rows::{Selection, Table, Writer};
 use columns::Columns;
 use pipeline::Scorer;

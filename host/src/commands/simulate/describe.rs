@@ -8,7 +8,8 @@ use super::client::{Address, ask};
 use super::likeness::Likeness;
 use super::telemetry::Wear;
 use crate::commands::Context;
-use crate::commands::reference::{engine, fetch_blob};
+use crate::commands::reference::fetch_blob;
+use crate::gate::engine;
 
 /// What a host serves.
 #[derive(Debug, Clone)]

@@ -83,7 +83,7 @@ impl Extent {
             high,
             spread,
             whole: values.iter().all(|v| v.fract() == 0.0),
-            drifts: feature % 3 == 0,
+            drifts: feature.is_multiple_of(3),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where rows come from: the pump generator, rows like those a release was trained on, or a file. A batch is made ready
 //! before it is due: its body is JSON of the friendly route, each row with the names of its features.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -98,7 +98,7 @@ impl Iterator for Rows {
 impl Replay {
     /// Reads a file. `features` are its columns in the order of sending; at most `limit` rows are read.
     pub(super) fn open(
-        path: &PathBuf,
+        path: &Path,
         features: &[String],
         label: Option<&String>,
         limit: u64,
