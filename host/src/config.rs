@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hodoscope_registry::StoreLocation;
 use hodoscope_release::{ChannelName, Digest};
 use serde::Serialize;
 
@@ -43,7 +44,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
     /// A folder or `s3://bucket/prefix`.
-    pub location: String,
+    pub location: StoreLocation,
     /// Another S3 than Amazon's.
     pub s3_endpoint: Option<String>,
     /// The region, if the SDK's chain shall not find it.
@@ -73,7 +74,9 @@ pub struct HttpSettings {
     pub read_timeout: Duration,
     /// How long a scoring request may take in the detector.
     pub deadline: Duration,
-    /// How long in-flight requests may take to end after a signal.
+    /// How long requests are still taken after a signal, while readiness already says no: a balancer needs a while.
+    pub drain_delay: Duration,
+    /// How long in-flight requests may take to end after that.
     pub drain: Duration,
     /// Threads that serve requests; `None`: one per core.
     pub threads: Option<usize>,
@@ -177,7 +180,12 @@ impl StoreSettings {
     fn read(read: &mut Reader<'_>, home: &std::path::Path) -> Self {
         let folder = home.join("store").display().to_string();
         Self {
-            location: read.text("store", &folder, "a folder or s3://bucket/prefix"),
+            location: read.value(
+                "store",
+                &folder,
+                Kind::Plain,
+                "a folder or s3://bucket/prefix",
+            ),
             s3_endpoint: read.maybe("s3_endpoint", "another S3 than Amazon's, as a URL"),
             s3_region: read.maybe("s3_region", "the region; else the AWS SDK's usual chain"),
             s3_path_style: read.value(
@@ -223,6 +231,12 @@ impl HttpSettings {
                 "deadline_ms",
                 1000,
                 "how long a detector may take for one request",
+            )),
+            drain_delay: Duration::from_millis(read.value(
+                "drain_delay_ms",
+                "0",
+                Kind::Plain,
+                "how long requests are taken after a signal",
             )),
             drain: read.seconds(
                 "drain_seconds",
@@ -329,7 +343,7 @@ mod tests {
     fn an_empty_configuration_serves_the_local_channel_from_a_folder() {
         let config = read("", &[], &[]).unwrap();
         assert_eq!(config.http.data_address.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.store.location, "./.hodoscope/store");
+        assert_eq!(config.store.location.to_string(), "./.hodoscope/store");
         assert_eq!(
             config.channel_dir,
             PathBuf::from("./.hodoscope/channels/local")

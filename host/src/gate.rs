@@ -19,7 +19,7 @@ pub fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
     let mut engine = EngineConfig {
         queue_capacity: settings.queue_capacity,
         pool_threads: settings.pool_threads.unwrap_or(0),
-        cache_dir: Some(settings.cache_dir.clone()),
+        cache_dir: Some(settings.cache_dir.join("compiled")),
         compiler: Compiler::Child {
             program,
             args: vec![COMPILE_COMMAND.to_owned()],

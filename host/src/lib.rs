@@ -1,6 +1,15 @@
 //! The composition of Hodoscope: settings, commands, and the server that they start. `main` only calls [`commands::Cli`].
 
+pub mod app;
+pub mod columns;
 pub mod commands;
 pub mod config;
 pub mod gate;
 pub mod rows;
+pub mod follow;
+pub mod http;
+pub mod roster;
+pub mod shadow;
+pub mod source;
+pub mod tasks;
+pub mod telemetry;

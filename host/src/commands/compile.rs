@@ -8,5 +8,5 @@ pub struct Args {}
 
 /// Runs the command.
 pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+    hodoscope_engine::compile_child_main()
 }

@@ -1,8 +1,25 @@
 //! `hodoscope serve`: the server's life, from settings to drain.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{info, warn};
 
 use super::Context;
+use crate::app::App;
+use crate::config::{Config, HttpSettings, Secret};
+use crate::http::{self, Front};
+use crate::{gate, tasks, telemetry};
+
+/// Random bytes in a token; twice as many hexadecimal digits.
+const TOKEN_BYTES: usize = 32;
 
 /// The arguments of `hodoscope serve`. Each is a setting, too.
 #[derive(Debug, clap::Args)]
@@ -24,14 +41,12 @@ pub struct Args {
 impl Args {
     /// The settings among the arguments, as `(key, value)`.
     pub(super) fn settings(&self) -> Vec<(String, String)> {
+        let yes = |set: bool| set.then(|| "true".to_owned());
         let valued = [
             ("data_address", self.data_address.clone()),
             ("admin_address", self.admin_address.clone()),
-            (
-                "accept_uploads",
-                self.accept_uploads.then(|| "true".to_owned()),
-            ),
-            ("dev", self.dev.then(|| "true".to_owned())),
+            ("accept_uploads", yes(self.accept_uploads)),
+            ("dev", yes(self.dev)),
         ];
         valued
             .into_iter()
@@ -41,6 +56,148 @@ impl Args {
 }
 
 /// Runs the command.
-pub fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`serve` is not part of this build yet")
+pub fn run(_args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    telemetry::log(&context.config.log);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = context.config.http.threads {
+        runtime.worker_threads(threads);
+    }
+    let runtime = runtime
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    runtime.block_on(serve(&context.config))?;
+    // Work that blocks, such as a gate, is not waited for: it changes nothing that is kept.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let settings = &config.http;
+    let token = token(settings)?;
+    // A laptop's channel folder is made, so that it can be watched; one that is mounted is there already.
+    let _ = std::fs::create_dir_all(&config.channel_dir);
+    let (app, worker) = App::build(config, gate::engine(config)?, token)?;
+    let data = bind("data_address", settings.data_address).await?;
+    let admin = bind("admin_address", settings.admin_address).await?;
+    info!("scoring on http://{}", data.local_addr()?);
+    info!(
+        "metrics, roster and uploads on http://{}",
+        admin.local_addr()?
+    );
+
+    let (stop, stopped) = watch::channel(false);
+    let following = tasks::follow(app.clone(), stopped.clone());
+    let shadowing = tasks::shadow(worker, stopped.clone());
+    let data = listen(data, &app, http::data(app.clone()), &stopped);
+    let admin = listen(admin, &app, http::admin(app.clone()), &stopped);
+
+    let ended = signalled().await?;
+    info!(
+        "{ended}: no new requests; those in flight have {:?}",
+        settings.drain
+    );
+    app.drain();
+    tokio::time::sleep(settings.drain_delay).await;
+    stop.send_replace(true);
+    let drained = async { tokio::join!(data, admin, shadowing, following) };
+    match tokio::time::timeout(settings.drain, drained).await {
+        Ok(_) => info!("drained"),
+        Err(_) => warn!("some requests did not end in {:?}", settings.drain),
+    }
+    Ok(())
+}
+
+async fn bind(key: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("failed to listen on {address}; set `{key}` to a free one"))
+}
+
+fn listen(
+    listener: TcpListener,
+    app: &Arc<App>,
+    router: axum::Router,
+    stopped: &watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
+    let front = Front::new(app.clone(), router);
+    tasks::start(http::serve(
+        listener,
+        front,
+        app.http.read_timeout,
+        stopped.clone(),
+    ))
+}
+
+/// Waits for the signal that ends the process.
+async fn signalled() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to wait for SIGINT")?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// The admin token: the setting, else the file's, else a new one, written to the file for its owner alone.
+fn token(settings: &HttpSettings) -> anyhow::Result<Secret> {
+    if let Some(token) = &settings.token {
+        return Ok(token.clone());
+    }
+    let path = &settings.token_file;
+    match std::fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => Ok(Secret::new(text.trim())),
+        Ok(_) => anyhow::bail!(
+            "the token file {} is empty; delete it, and a new one is made",
+            path.display()
+        ),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let token =
+                new_token(path).with_context(|| format!("failed to write {}", path.display()))?;
+            info!("wrote a new admin token to {}", path.display());
+            Ok(token)
+        }
+        Err(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
+    }
+}
+
+fn new_token(path: &Path) -> anyhow::Result<Secret> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes)?;
+    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    writeln!(file, "{token}")?;
+    file.sync_all()?;
+    Ok(Secret::new(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn writes_a_token_for_its_owner_alone_and_reads_it_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("home/token");
+        let token = new_token(&path).unwrap();
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap().trim(),
+            token.reveal()
+        );
+        assert_eq!(token.reveal().len(), 64);
+        assert!(new_token(&path).is_err());
+    }
 }
