@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use hodoscope_engine::{Detector, Engine};
-use hodoscope_registry::{S3Options, Store, StoreLocation, StoreOptions};
+use hodoscope_registry::Store;
 use hodoscope_release::{Digest, ReleaseName};
 
 use super::Context;
@@ -80,18 +80,8 @@ pub(crate) async fn fetch_blob(config: &Config, digest: &Digest) -> anyhow::Resu
 
 async fn open(config: &Config) -> anyhow::Result<Store> {
     let settings = &config.store;
-    let location: StoreLocation = settings.location.parse()?;
-    let s3 = S3Options {
-        endpoint: settings.s3_endpoint.clone(),
-        region: settings.s3_region.clone(),
-        path_style: settings.s3_path_style,
-        ..S3Options::default()
-    };
-    let options = StoreOptions {
-        s3,
-        ..StoreOptions::default()
-    };
-    Ok(Store::open(&location, &options).await?)
+    let options = crate::app::store_options(settings);
+    Ok(Store::open(&settings.location, &options).await?)
 }
 
 #[cfg(test)]
