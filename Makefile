@@ -8,7 +8,7 @@ GROUP   ?=
 
 export HODOSCOPE_BIN := $(abspath $(BIN))
 
-.PHONY: help build guests check unit docs test verify demo bench clean
+.PHONY: help build guests check unit docs test verify demo bench clean chart
 
 help: ## show these words
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ test: check unit docs ## the one command before every commit
 
 verify: build guests ## heavy checks against real counterparts: make verify GROUP=s3 (default: all)
 	@verify/run $(GROUP)
+
+chart: ## the Kubernetes chart and Argo CD's objects, by the real tools
+	@verify/chart/run
 
 demo: build ## the whole story in two minutes
 	@host/demo/run

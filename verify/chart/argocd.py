@@ -1,0 +1,94 @@
+"""The Argo CD objects. `argocd.py objects <file...>` prints, as JSON, the objects of kinds that Kubernetes does not have;
+`argocd.py check <repository> <rendering...>` checks project and applications against each other and the renderings."""
+
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+
+def load(paths):
+    return [o for path in paths for o in yaml.safe_load_all(Path(path).read_text()) if isinstance(o, dict) and "kind" in o]
+
+
+def group(o):
+    return o["apiVersion"].rpartition("/")[0]
+
+
+if sys.argv[1] == "objects":
+    foreign = {"argoproj.io", "monitoring.coreos.com"}
+    print(json.dumps([o for o in load(sys.argv[2:]) if group(o) in foreign]))
+    sys.exit()
+
+root = Path(sys.argv[2])
+rendered = load(sys.argv[3:])
+[project] = load([root / "argocd/project.yaml"])
+[applications] = load([root / "argocd/applications.yaml"])
+namespaces = load([root / "argocd/namespaces.yaml"])
+template = applications["spec"]["template"]["spec"]
+environments = [e["environment"] for g in applications["spec"]["generators"] for e in g["list"]["elements"]]
+[chart] = [s for s in template["sources"] if "helm" in s]
+
+
+def the_project_allows_the_kinds_of_the_chart_and_no_other():
+    allowed = {(k["group"], k["kind"]) for k in project["spec"]["namespaceResourceWhitelist"]}
+    assert allowed == {(group(o), o["kind"]) for o in rendered}, allowed ^ {(group(o), o["kind"]) for o in rendered}
+    assert project["spec"]["clusterResourceWhitelist"] == []
+
+
+def the_project_names_no_wildcard():
+    text = json.dumps(project["spec"])
+    assert "*" not in text, text
+
+
+def every_environment_has_a_channel_values_a_namespace_and_a_destination():
+    channels = {p.name for p in (root / "registry/channels").iterdir() if p.is_dir()}
+    values = {p.stem for p in (root / "argocd/environments").glob("*.yaml")}
+    spaces = {o["metadata"]["name"].removeprefix("hodoscope-") for o in namespaces}
+    allowed = {d["namespace"].removeprefix("hodoscope-") for d in project["spec"]["destinations"]}
+    assert set(environments) == channels == values == spaces == allowed, (environments, channels, values, spaces, allowed)
+    assert template["destination"]["namespace"] == "hodoscope-{{.environment}}"
+    assert template["destination"]["server"] == project["spec"]["destinations"][0]["server"]
+
+
+def every_source_is_the_one_repository():
+    [repository] = project["spec"]["sourceRepos"]
+    assert {s["repoURL"] for s in template["sources"]} == {repository}
+
+
+def a_missing_value_file_is_an_error():
+    assert chart["helm"]["ignoreMissingValueFiles"] is False
+    assert "$wanted/registry/channels/{{.environment}}/_channel.yaml" in chart["helm"]["valueFiles"]
+    assert applications["spec"]["goTemplateOptions"] == ["missingkey=error"]
+    assert {"name": "channel", "value": "{{.environment}}", "forceString": True} in chart["helm"]["parameters"]
+
+
+def the_autoscaler_owns_the_replicas():
+    scaled = {o["spec"]["scaleTargetRef"]["name"] for o in rendered if o["kind"] == "HorizontalPodAutoscaler"}
+    ignored = {d["name"] for d in template["ignoreDifferences"] if d["jsonPointers"] == ["/spec/replicas"]}
+    assert ignored == scaled, (ignored, scaled)
+    assert "RespectIgnoreDifferences=true" in template["syncPolicy"]["syncOptions"]
+
+
+def every_namespace_enforces_the_restricted_profile():
+    for o in namespaces:
+        assert o["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted", o["metadata"]["name"]
+
+
+def the_channel_comes_before_the_pods_and_is_not_pruned():
+    for o in rendered:
+        notes = o["metadata"].get("annotations", {})
+        wave = int(notes.get("argocd.argoproj.io/sync-wave", "0"))
+        assert wave == (1 if o["kind"] in ("Deployment", "HorizontalPodAutoscaler") else 0), (o["kind"], wave)
+        if o["kind"] == "ConfigMap":
+            assert notes["argocd.argoproj.io/sync-options"] == "Prune=false"
+
+
+for check in [v for k, v in list(globals().items()) if callable(v) and k.startswith(("the_", "every_", "a_"))]:
+    sentence = f"argocd: {check.__name__.replace('_', ' ')}"
+    try:
+        check()
+        print(f"ok    {sentence}")
+    except (AssertionError, KeyError, ValueError, OSError) as error:
+        print(f"FAIL  {sentence}: {type(error).__name__} {error}")
