@@ -36,6 +36,8 @@ pub struct Limits {
     pub compile_memory_bytes: u64,
     /// Time for one call that the gate makes.
     pub gate_call: Duration,
+    /// Time for all calls that the gate makes together.
+    pub gate_total: Duration,
     /// Instances that may live at the same time, over all detectors.
     pub instances: u32,
 }
@@ -54,6 +56,7 @@ impl Default for Limits {
             compile_wall: Duration::from_secs(120),
             compile_memory_bytes: 4096 * MIB,
             gate_call: Duration::from_secs(5),
+            gate_total: Duration::from_secs(60),
             instances: 1000,
         }
     }

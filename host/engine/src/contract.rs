@@ -66,6 +66,7 @@ pub(crate) struct WitExplanation {
 #[derive(Debug, Clone, Copy, ComponentType, Lift, Lower)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "lifting makes these values")]
 pub(crate) enum WitLevel {
     #[component(name = "debug")]
     Debug,

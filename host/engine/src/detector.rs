@@ -84,6 +84,16 @@ struct Serving {
     breaker: Breaker,
 }
 
+impl Loaded {
+    /// Whether one more instance may wait to be used again: a few per core, and never more of all detectors together
+    /// than leave half of the slots to those that need a new one.
+    fn may_keep(&self, idle: usize) -> bool {
+        let slots = self.core.config.limits.instances as usize / 2;
+        let share = slots / self.core.detectors.load(Ordering::Relaxed).max(1);
+        idle < self.idle_limit.min(share.max(1))
+    }
+}
+
 impl Drop for Loaded {
     fn drop(&mut self) {
         self.core.detectors.fetch_sub(1, Ordering::Relaxed);
@@ -338,6 +348,8 @@ impl Detector {
     ) {
         let ending = match answer {
             Ok(_) | Err(Fault::Refused(_)) => Ending::Good,
+            // No free slot for an instance says something about the host.
+            Err(Fault::QueueFull { .. }) => Ending::Neutral,
             Err(Fault::Deadline) => {
                 let fair = 2.0 * self.0.report.cost.predict_seconds(rows);
                 let given = deadline.remaining(start);
@@ -359,12 +371,16 @@ impl Detector {
         if suspect != self.0.suspect.load(Ordering::Relaxed) {
             self.0.suspect.store(suspect, Ordering::Relaxed);
         }
-        if serving.idle.len() < self.0.idle_limit {
-            serving.idle.extend(guest);
-        } else {
-            drop(serving);
-            drop(guest);
-        }
+        // Dropping an instance unmaps memory: not while others wait for the lock.
+        let surplus = match guest {
+            Some(guest) if self.0.may_keep(serving.idle.len()) => {
+                serving.idle.push(guest);
+                None
+            }
+            other => other,
+        };
+        drop(serving);
+        drop(surplus);
     }
 }
 

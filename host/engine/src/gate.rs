@@ -1,7 +1,14 @@
-//! Owns the gate: the only way in which bytes become a detector.
+//! Owns the gate: the only way in which bytes become a detector. It looks (`inspect`), compiles, asks the component what it
+//! is, scores the golden rows, and tries what a hostile caller would send. The first answer that breaks the contract
+//! refuses the component, with a report of every check up to there.
 
+mod cost;
 mod describe;
+mod explanations;
 mod golden;
+mod hostile;
+mod probes;
+mod purity;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,34 +18,35 @@ use crate::engine::Core;
 use crate::guest::{Blueprint, ExportIndexes, Guest};
 use crate::guest_log::GuestLog;
 use crate::refusal::{Refusal, RefusalKind, quote};
-use crate::{Description, Detector, Fault, Inspection, Outcome, Report, inspect};
+use crate::{Cost, Detector, Fault, Inspection, Outcome, Report, inspect};
+
+/// Checks that are made at each load; the others hold for as long as the bytes and this build do.
+const EVERY_LOAD: [&str; 3] = ["static", "description", "golden_rows"];
 
 /// What the checks of the gate work on.
-pub(crate) struct Subject<'a> {
-    pub(crate) blueprint: &'a Blueprint,
-    pub(crate) inspection: &'a Inspection,
-    pub(crate) description: &'a Description,
-    pub(crate) columns: u32,
+struct Subject<'a> {
+    blueprint: &'a Blueprint,
+    inspection: &'a Inspection,
+    columns: u32,
+    reuse: bool,
+    /// When the whole gate must be done.
+    until: Instant,
 }
 
 impl Subject<'_> {
-    /// Until when a call that the gate makes may run.
-    pub(crate) fn deadline(&self) -> Instant {
-        deadline(self.blueprint)
+    /// Until when a call that begins now may run.
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        let call = now.checked_add(self.blueprint.limits.gate_call);
+        call.unwrap_or(now).min(self.until)
     }
-}
-
-fn deadline(blueprint: &Blueprint) -> Instant {
-    let now = Instant::now();
-    now.checked_add(blueprint.limits.gate_call).unwrap_or(now)
 }
 
 /// Takes `bytes` through the gate.
 pub(crate) fn load(core: &Arc<Core>, bytes: &[u8], start: Instant) -> Result<Detector, Refusal> {
-    let limits = &core.config.limits;
-    let inspection = inspect::inspect(bytes, limits, &core.config.trusted_kernels)?;
-    let (component, compiled_from) = core.compiled.component(bytes, &inspection)?;
-    let blueprint = blueprint(core, &component, &inspection)?;
+    let inspection = inspect::inspect(bytes, &core.config.limits, &core.config.trusted_kernels)?;
+    let found = core.compiled.find(bytes, &inspection)?;
+    let blueprint = blueprint(core, &found.component, &inspection)?;
     let mut report = Report {
         digest: inspection.digest,
         contract: inspection.contract.clone(),
@@ -46,37 +54,67 @@ pub(crate) fn load(core: &Arc<Core>, bytes: &[u8], start: Instant) -> Result<Det
         unproven: inspection.unproven,
         explains: inspection.explains,
         checks: Vec::new(),
-        cost: crate::Cost::default(),
-        compiled_from: Some(compiled_from),
+        cost: Cost::default(),
+        compiled_from: Some(found.from),
         load_seconds: 0.0,
     };
-    report.record(
-        "static",
-        Outcome::Passed,
-        "kind, sizes, imports, exports and types are within the contract",
-    );
+    report.record("static", Outcome::Passed, static_detail(&inspection));
     let reuse = inspection.trusted || core.config.reuse.contains(&inspection.digest);
-    let mut guest = instantiate(&blueprint)?;
-    let description = describe::describe(&mut guest, deadline(&blueprint))?;
+    let until = Instant::now() + blueprint.limits.gate_total;
+    let mut guest = instantiate(&blueprint, until)?;
+    let description = describe::describe(&mut guest, until, &mut report)?;
     let subject = Subject {
         blueprint: &blueprint,
         inspection: &inspection,
-        description: &description,
         columns: u32::try_from(description.features.len()).unwrap_or(u32::MAX),
+        reuse,
+        until,
     };
     golden::check(&subject, &mut guest, &mut report)?;
+    match found.report {
+        Some(earlier) => carry_over(&mut report, earlier),
+        None => {
+            examine(&subject, &mut guest, &mut report)?;
+            core.compiled.keep_report(&report);
+        }
+    }
     report.load_seconds = start.elapsed().as_secs_f64();
-    Ok(Detector::new(
-        Arc::clone(core),
-        Admitted {
-            inspection,
-            description,
-            report,
-            blueprint,
-            reuse,
-            first: Some(guest),
-        },
-    ))
+    let admitted = Admitted {
+        inspection,
+        description,
+        report,
+        blueprint,
+        reuse,
+        first: Some(guest),
+    };
+    Ok(Detector::new(Arc::clone(core), admitted))
+}
+
+/// The checks that are made once per component and build.
+fn examine(subject: &Subject<'_>, guest: &mut Guest, report: &mut Report) -> Result<(), Refusal> {
+    hostile::check_shapes(subject, guest, report)?;
+    let tried = hostile::check_values(subject, guest, report)?;
+    purity::check(subject, guest, &tried, report)?;
+    explanations::check(subject, guest, &tried.accepted, report)?;
+    hostile::check_large(subject, guest, &tried.accepted, report)?;
+    report.cost = cost::measure(subject, guest, &tried.accepted);
+    Ok(())
+}
+
+/// Takes over the checks of an earlier load of the same bytes by the same build.
+fn carry_over(report: &mut Report, earlier: Report) {
+    report.cost = earlier.cost;
+    let once = earlier.checks.into_iter();
+    report
+        .checks
+        .extend(once.filter(|check| !EVERY_LOAD.contains(&check.name.as_str())));
+}
+
+fn static_detail(inspection: &Inspection) -> String {
+    format!(
+        "{}, {} bytes, {} functions, imports {:?}",
+        inspection.contract, inspection.size_bytes, inspection.functions, inspection.imports
+    )
 }
 
 fn blueprint(
@@ -84,15 +122,7 @@ fn blueprint(
     component: &wasmtime::component::Component,
     inspection: &Inspection,
 ) -> Result<Blueprint, Refusal> {
-    let refuse = |text: String| {
-        Refusal::new(
-            RefusalKind::Contract,
-            quote(&text),
-            "`hodoscope:detector@0.1.0`",
-            "build against `wit/0.1.0`, unchanged",
-        )
-    };
-    let missing = |name: &str| refuse(format!("no function `{name}`"));
+    let missing = |name: &str| mismatch(&format!("no function `{name}`"));
     let index = |interface: &str, name: &str| {
         let instance = component.get_export_index(None, interface)?;
         component.get_export_index(Some(&instance), name)
@@ -109,7 +139,7 @@ fn blueprint(
     let prepared = core.linker.instantiate_pre(component);
     Ok(Blueprint {
         engine: core.wasmtime.clone(),
-        component: prepared.map_err(|error| refuse(format!("{error:#}")))?,
+        component: prepared.map_err(|error| mismatch(&format!("{error:#}")))?,
         exports,
         limits: core.config.limits.clone(),
         log: Arc::new(GuestLog::new(inspection.digest, core.config.log.clone())),
@@ -118,44 +148,58 @@ fn blueprint(
 }
 
 /// Makes the first instance, and compares its functions with the contract's types once more, by wasmtime itself.
-fn instantiate(blueprint: &Blueprint) -> Result<Guest, Refusal> {
-    let guest = blueprint
-        .instantiate(deadline(blueprint))
-        .map_err(|fault| {
-            Refusal::new(
-                RefusalKind::Instantiate,
-                format!("no instance could be made: {fault}"),
-                "components whose start functions end, within the limits",
-                "do the work in `score`, and less of it at the start",
-            )
-        })?;
-    guest.check().map_err(|error| {
+fn instantiate(blueprint: &Blueprint, until: Instant) -> Result<Guest, Refusal> {
+    let deadline = (Instant::now() + blueprint.limits.gate_call).min(until);
+    let guest = blueprint.instantiate(deadline).map_err(|fault| {
         Refusal::new(
-            RefusalKind::Contract,
-            quote(&format!("{error:#}")),
-            "`hodoscope:detector@0.1.0`",
-            "build against `wit/0.1.0`, unchanged",
+            RefusalKind::Instantiate,
+            fault_text("no instance could be made", &fault),
+            "components whose start functions end, within the limits",
+            "do the work in `score`, and less of it at the start",
         )
     })?;
+    guest
+        .check()
+        .map_err(|error| mismatch(&format!("{error:#}")))?;
     Ok(guest)
 }
 
-/// The refusal for a check that failed, with the report so far.
-pub(crate) fn failed(
-    report: &mut Report,
+fn mismatch(text: &str) -> Refusal {
+    Refusal::new(
+        RefusalKind::Contract,
+        quote(text),
+        "`hodoscope:detector@0.1.0`",
+        "build against `wit/0.1.0`, unchanged",
+    )
+}
+
+/// What a failed check supports and advises, for the refusal.
+struct Rule {
     kind: RefusalKind,
-    check: &str,
-    found: String,
-    supported: &str,
-    fix: &str,
-) -> Refusal {
-    report.record(check, Outcome::Failed, found.clone());
-    let mut refusal = Refusal::new(kind, found, supported, fix);
-    refusal.report = Some(Box::new(report.clone()));
-    refusal
+    check: &'static str,
+    supported: &'static str,
+    fix: &'static str,
+}
+
+impl Rule {
+    /// The refusal for this rule, with the report so far.
+    fn broken(&self, report: &mut Report, found: String) -> Refusal {
+        report.record(self.check, Outcome::Failed, found.clone());
+        let mut refusal = Refusal::new(self.kind, found, self.supported, self.fix);
+        refusal.report = Some(Box::new(report.clone()));
+        refusal
+    }
+
+    fn passed(&self, report: &mut Report, detail: String) {
+        report.record(self.check, Outcome::Passed, detail);
+    }
+
+    fn skipped(&self, report: &mut Report, detail: &str) {
+        report.record(self.check, Outcome::Skipped, detail);
+    }
 }
 
 /// How a fault reads in a refusal.
-pub(crate) fn fault_text(what: &str, fault: &Fault) -> String {
+fn fault_text(what: &str, fault: &Fault) -> String {
     format!("{what}: {} ({fault})", fault.kind())
 }

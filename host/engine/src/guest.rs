@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{ComponentExportIndex, InstancePre};
-use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline};
 
 use crate::contract::{Functions, WitDescription, WitExplanation, WitRefusal};
 use crate::guest_log::GuestLog;
@@ -200,7 +200,14 @@ fn call_fault(error: &wasmtime::Error, denied: bool) -> Fault {
     }
 }
 
+/// What a caller is told to wait for when all slots for instances are taken.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 fn instantiation_fault(error: &wasmtime::Error, state: &mut GuestState) -> Fault {
+    if error.is::<PoolConcurrencyLimitError>() {
+        let retry_after = RETRY_AFTER;
+        return Fault::QueueFull { retry_after };
+    }
     match call_fault(error, state.limiter.take_denied()) {
         Fault::BadAnswer(text) => Fault::Instance(text),
         fault => fault,

@@ -79,9 +79,7 @@ pub(crate) fn inspect(
     let shape = shape::read(bytes, limits)?;
     let contract = contract::check(&shape)?;
     let sections = documents::read(&shape, limits)?;
-    // A module without code (a table of imports, say) cannot do anything that a kernel does not.
-    let trusted =
-        !shape.code.is_empty() && shape.code.iter().all(|code| trusted_kernels.contains(code));
+    let trusted = is_trusted(&shape, trusted_kernels);
     Ok(Inspection {
         digest: Digest::of(bytes),
         size_bytes: bytes.len() as u64,
@@ -101,4 +99,18 @@ pub(crate) fn inspect(
         scoring_export: contract.scoring,
         explaining_export: contract.explaining,
     })
+}
+
+/// Modules of a trusted component; those beside the kernel hold no code.
+const TRUSTED_MODULES: u32 = 4;
+/// Functions that the component model makes for a trusted component: each costs the compiler something.
+const TRUSTED_CANONICALS: u64 = 64;
+
+/// Whether all code is the host's own, and nothing around it is out of the ordinary: such a component compiles in
+/// this process, so its compile time must be known, not only its code.
+fn is_trusted(shape: &shape::Shape<'_>, kernels: &[Digest]) -> bool {
+    !shape.code.is_empty()
+        && shape.code.iter().all(|code| kernels.contains(code))
+        && shape.modules <= TRUSTED_MODULES
+        && shape.canonicals <= TRUSTED_CANONICALS
 }

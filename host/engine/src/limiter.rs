@@ -50,8 +50,10 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // wasmtime asks even if the memory's own maximum will stop it: such a growth must not be counted.
+        // wasmtime asks even if a maximum will stop it: such a growth must not be counted. A maximum as large as the
+        // limit is the pool's, not the guest's own.
         if maximum.is_some_and(|maximum| desired > maximum) {
+            self.denied |= maximum >= Some(self.memory_limit);
             return Ok(false);
         }
         let allowed = grow(&mut self.memory_bytes, current, desired, self.memory_limit);
@@ -66,6 +68,7 @@ impl ResourceLimiter for Limiter {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
+            self.denied |= maximum >= Some(self.table_limit);
             return Ok(false);
         }
         let allowed = grow(&mut self.table_elements, current, desired, self.table_limit);

@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use crate::Report;
 use crate::guest::Guest;
 use crate::refusal::{Refusal, RefusalKind, quote};
-use crate::{Description, Feature};
+use crate::{Description, Feature, Outcome};
 
 /// Features of a detector.
 const FEATURES: usize = 16_384;
@@ -18,7 +19,11 @@ const PAIRS: usize = 256;
 const METADATA_BYTES: usize = 64 * 1024;
 
 /// Asks a new instance what it is, and checks what it says.
-pub(super) fn describe(guest: &mut Guest, deadline: Instant) -> Result<Description, Refusal> {
+pub(super) fn describe(
+    guest: &mut Guest,
+    deadline: Instant,
+    report: &mut Report,
+) -> Result<Description, Refusal> {
     let described = guest
         .describe(deadline)
         .map_err(|fault| refusal(super::fault_text("`describe` did not answer", &fault)))?;
@@ -34,7 +39,10 @@ pub(super) fn describe(guest: &mut Guest, deadline: Instant) -> Result<Descripti
         threshold: described.threshold,
         metadata: described.metadata,
     };
-    check(&description).map_or_else(|text| Err(refusal(text)), |()| Ok(description))
+    check(&description).map_err(refusal)?;
+    let count = description.features.len();
+    report.record("description", Outcome::Passed, format!("{count} features"));
+    Ok(description)
 }
 
 fn refusal(found: String) -> Refusal {

@@ -1,16 +1,18 @@
 //! Owns the golden rows: the scores that a release promises are computed anew at each load, and must be the same to the
 //! last bit. A component without them is served, marked `unproven`.
 
-use super::{Subject, failed, fault_text};
+use super::{Rule, Subject, fault_text};
+use crate::Report;
 use crate::chunks::{chunk_rows, score_chunk};
 use crate::guest::Guest;
 use crate::refusal::{Refusal, RefusalKind};
-use crate::{Outcome, Report};
 
-const CHECK: &str = "golden_rows";
-const SUPPORTED: &str = "the scores that the release carries, bit for bit";
-const FIX: &str =
-    "train or build the release again; if it was made elsewhere, its code depends on the machine";
+const RULE: Rule = Rule {
+    kind: RefusalKind::Golden,
+    check: "golden_rows",
+    supported: "the scores that the release carries, bit for bit",
+    fix: "train or build the release again; if it was made elsewhere, its code depends on the machine",
+};
 
 /// Scores the golden rows and compares.
 pub(super) fn check(
@@ -19,22 +21,17 @@ pub(super) fn check(
     report: &mut Report,
 ) -> Result<(), Refusal> {
     let Some(golden) = &subject.inspection.sections.golden else {
-        let detail = "the component carries no golden rows; it is served as `unproven`";
-        report.record(CHECK, Outcome::Skipped, detail);
+        RULE.skipped(
+            report,
+            "the component carries no golden rows; it is served as `unproven`",
+        );
         return Ok(());
     };
     let columns = subject.columns as usize;
     if let Some(row) = golden.rows.iter().position(|row| row.len() != columns) {
         let found =
             format!("golden row {row} has another number of values than there are features");
-        return Err(failed(
-            report,
-            RefusalKind::Golden,
-            CHECK,
-            found,
-            SUPPORTED,
-            FIX,
-        ));
+        return Err(RULE.broken(report, found));
     }
     let rows_per_chunk = chunk_rows(subject.columns);
     let chunks = golden.rows.chunks(rows_per_chunk);
@@ -48,24 +45,17 @@ pub(super) fn check(
         let scores = score_chunk(guest, subject.columns, &values, first, subject.deadline());
         let scores = scores.map_err(|fault| {
             let found = fault_text("the golden rows have no scores", &fault);
-            failed(report, RefusalKind::Golden, CHECK, found, SUPPORTED, FIX)
+            RULE.broken(report, found)
         })?;
         let mut pairs = scores.iter().zip(promised).enumerate();
         if let Some((row, (score, promised))) = pairs.find(|(_, (a, b))| a.to_bits() != b.to_bits())
         {
             let row = first + row;
             let found = format!("golden row {row} scores {score:?}, not {promised:?}");
-            return Err(failed(
-                report,
-                RefusalKind::Golden,
-                CHECK,
-                found,
-                SUPPORTED,
-                FIX,
-            ));
+            return Err(RULE.broken(report, found));
         }
     }
     let detail = format!("{} rows score as promised, bit for bit", golden.rows.len());
-    report.record(CHECK, Outcome::Passed, detail);
+    RULE.passed(report, detail);
     Ok(())
 }

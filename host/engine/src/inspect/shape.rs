@@ -48,6 +48,8 @@ pub(super) struct Shape<'a> {
     pub(super) largest_function_bytes: u64,
     pub(super) cost: Cost,
     pub(super) code: Vec<Digest>,
+    /// Functions lifted, lowered or made by the component model.
+    pub(super) canonicals: u64,
     /// Custom sections at the top level, by name.
     pub(super) custom: Vec<(&'a str, &'a [u8])>,
     pub(super) types: Types,
@@ -74,6 +76,7 @@ struct Walk<'a> {
     functions: u32,
     largest_function_bytes: u64,
     code: Vec<Digest>,
+    canonicals: u64,
     custom: Vec<(&'a str, &'a [u8])>,
 }
 
@@ -103,6 +106,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], limits: &'a Limits) -> Result<Shape<'a>,
         functions: 0,
         largest_function_bytes: 0,
         code: Vec::new(),
+        canonicals: 0,
         custom: Vec::new(),
     };
     let mut whole = None;
@@ -131,6 +135,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], limits: &'a Limits) -> Result<Shape<'a>,
         largest_function_bytes: walk.largest_function_bytes,
         cost,
         code: walk.code,
+        canonicals: walk.canonicals,
         custom: walk.custom,
         types,
     };
@@ -233,6 +238,9 @@ impl<'a> Walk<'a> {
                         self.instantiate(known)?;
                     }
                 }
+            }
+            Payload::ComponentCanonicalSection(reader) => {
+                self.canonicals = self.canonicals.saturating_add(u64::from(reader.count()));
             }
             Payload::ComponentAliasSection(reader) => {
                 for alias in reader.clone() {
@@ -381,7 +389,14 @@ fn malformed(error: &wasmparser::BinaryReaderError) -> Refusal {
             "build with synchronous bindings (componentize-qjs: `--sync`)",
         );
     }
-    let disabled = ["not enabled", "requires", "support is disabled"];
+    let disabled = [
+        "not enabled",
+        "must be enabled",
+        "require",
+        "proposal",
+        "disabled",
+        "multiple memories",
+    ];
     if disabled.iter().any(|word| error.message().contains(word)) {
         return Refusal::new(
             RefusalKind::UnsupportedFeature,

@@ -1,0 +1,296 @@
+//! Owns the bench of our own layers: the same component called through bare wasmtime and through the engine, with every
+//! safety on, in the same run. Then what loading costs, and what 200 loaded detectors hold resident.
+//!
+//! `cargo run --release -p hodoscope-engine --example layers -- detector.wasm [--json] [--copies 200]`
+
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use hodoscope_engine::{Batch, Compiler, Deadline, Detector, Engine, EngineConfig};
+use wasmtime::component::{Component, ComponentType, Lift, Linker, Lower, TypedFunc};
+use wasmtime::{Config, Store};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Time for each measurement; the least of its calls counts.
+const BUDGET: Duration = Duration::from_millis(300);
+const ROWS: [usize; 4] = [1, 32, 1024, 65_536];
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+struct WitBatch<'a> {
+    columns: u32,
+    values: &'a [f64],
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+struct Location {
+    row: Option<u32>,
+    column: Option<u32>,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+enum Refusal {
+    #[component(name = "wrong-shape")]
+    WrongShape(String),
+    #[component(name = "unsupported")]
+    Unsupported(String),
+    #[component(name = "bad-value")]
+    BadValue((Location, String)),
+    #[component(name = "internal")]
+    Internal(String),
+}
+
+#[derive(ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+enum Level {
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warn")]
+    Warn,
+    #[component(name = "error")]
+    Error,
+}
+
+type Score<'a> = TypedFunc<(WitBatch<'a>,), (Result<Vec<f64>, Refusal>,)>;
+
+/// The component in wasmtime as it comes out of the box: no epochs, no limits, no checks, one call per batch.
+struct Bare {
+    store: Store<()>,
+    score: wasmtime::component::Func,
+}
+
+impl Bare {
+    fn new(bytes: &[u8]) -> Outcome<Self> {
+        let engine = wasmtime::Engine::new(Config::new().wasm_component_model(true))?;
+        let component = Component::from_binary(&engine, bytes)?;
+        let mut linker = Linker::new(&engine);
+        linker
+            .instance("hodoscope:detector/log@0.1.0")?
+            .func_wrap("write", |_, (_, _): (Level, String)| Ok(()))?;
+        let mut store = Store::new(&engine, ());
+        let instance = linker.instantiate(&mut store, &component)?;
+        let scoring = instance
+            .get_export_index(&mut store, None, "hodoscope:detector/scoring@0.1.0")
+            .ok_or("no scoring")?;
+        let score = instance.get_export_index(&mut store, Some(&scoring), "score");
+        let score = instance.get_func(&mut store, score.ok_or("no score")?);
+        Ok(Self {
+            store,
+            score: score.ok_or("no function")?,
+        })
+    }
+
+    fn score(&mut self, batch: &Batch) -> Outcome<Vec<f64>> {
+        let typed: Score<'_> = self.score.typed(&self.store)?;
+        let columns = batch.columns;
+        let values = &batch.values;
+        let (answer,) = typed.call(&mut self.store, (WitBatch { columns, values },))?;
+        answer.map_err(|_| "refused".into())
+    }
+}
+
+/// The least seconds of a call of `run`.
+fn least(mut run: impl FnMut()) -> f64 {
+    run();
+    let begin = Instant::now();
+    let mut least = f64::INFINITY;
+    while begin.elapsed() < BUDGET {
+        // Calls below a microsecond are timed ten at a time: reading the clock costs as much as a row.
+        let start = Instant::now();
+        for _ in 0..10 {
+            run();
+        }
+        least = least.min(start.elapsed().as_secs_f64() / 10.0);
+    }
+    least
+}
+
+/// Repeatable rows, spread around 0 (a linear congruential sequence, Knuth's MMIX constants).
+fn batch(columns: usize, rows: usize) -> Batch {
+    let mut state = 1_u64;
+    let mut number = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / (1_u64 << 22) as f64 - 2.0
+    };
+    let values = (0..columns * rows).map(|_| number()).collect();
+    Batch::new(u32::try_from(columns).unwrap_or(u32::MAX), values)
+}
+
+struct Options {
+    component: PathBuf,
+    json: bool,
+    copies: u32,
+}
+
+fn options() -> Outcome<Options> {
+    let mut options = Options {
+        component: PathBuf::new(),
+        json: false,
+        copies: 200,
+    };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--json" => options.json = true,
+            "--copies" => options.copies = args.next().ok_or("--copies wants a number")?.parse()?,
+            path => options.component = path.into(),
+        }
+    }
+    if options.component.as_os_str().is_empty() {
+        return Err("name a component: layers detector.wasm [--json] [--copies 200]".into());
+    }
+    Ok(options)
+}
+
+/// An engine that trusts the component's code, as a host trusts its kernels.
+fn engine(bytes: &[u8], cache: Option<PathBuf>) -> Outcome<Engine> {
+    let plain = Engine::new(EngineConfig::default())?;
+    Ok(Engine::new(EngineConfig {
+        trusted_kernels: plain.inspect(bytes)?.code,
+        compiler: Compiler::InProcess,
+        cache_dir: cache,
+        ..EngineConfig::default()
+    })?)
+}
+
+/// A copy with the same code and another digest.
+fn copy(bytes: &[u8], number: u32) -> Vec<u8> {
+    use wasm_encoder::{ComponentSection as _, CustomSection};
+    let mut copy = bytes.to_vec();
+    let data = number.to_le_bytes();
+    let section = CustomSection {
+        name: "copy".into(),
+        data: data.as_slice().into(),
+    };
+    section.append_to_component(&mut copy);
+    copy
+}
+
+/// Bytes resident in this process, without what is shared with files.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
+/// Prints a figure, as text or as one JSON object per line.
+fn print(json: bool, name: &str, value: f64, unit: &str) {
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({ "name": name, "value": value, "unit": unit })
+        );
+    } else {
+        println!("{name:<44} {value:>14.3} {unit}");
+    }
+}
+
+fn calls(bytes: &[u8], detector: &Detector, json: bool) -> Outcome<()> {
+    let mut bare = Bare::new(bytes)?;
+    let columns = detector.description().features.len();
+    for rows in ROWS {
+        let batch = batch(columns, rows);
+        let far = || Deadline::after(Duration::from_secs(60));
+        let same = bare.score(&batch)? == detector.score(&batch, far())?;
+        if !same {
+            return Err("bare wasmtime and the engine disagree".into());
+        }
+        // Alternating, so that what disturbs one disturbs the other.
+        let (mut without, mut with) = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..3 {
+            without = without.min(least(|| drop(black_box(bare.score(&batch)))));
+            with = with.min(least(|| drop(black_box(detector.score(&batch, far())))));
+        }
+        print(
+            json,
+            &format!("{rows} rows: bare wasmtime"),
+            without * 1e6,
+            "µs per call",
+        );
+        print(
+            json,
+            &format!("{rows} rows: engine"),
+            with * 1e6,
+            "µs per call",
+        );
+        print(
+            json,
+            &format!("{rows} rows: engine adds"),
+            (with - without) * 1e9,
+            "ns per call",
+        );
+        print(
+            json,
+            &format!("{rows} rows: engine"),
+            rows as f64 / with / 1e6,
+            "million rows/s",
+        );
+    }
+    Ok(())
+}
+
+fn loads(bytes: &[u8], options: &Options) -> Outcome<()> {
+    let dir = tempfile::tempdir()?;
+    let cache = dir.path().join("code");
+    let engine = engine(bytes, Some(cache))?;
+    let timed = |number: u32| -> Outcome<(f64, Detector)> {
+        let copy = copy(bytes, number);
+        let start = Instant::now();
+        let detector = engine.load(&copy)?;
+        Ok((start.elapsed().as_secs_f64() * 1e3, detector))
+    };
+    let mut cold = f64::INFINITY;
+    for number in 0..options.copies.min(10) {
+        cold = cold.min(timed(number)?.0);
+    }
+    print(options.json, "load, cold", cold, "ms");
+    let mut cached = f64::INFINITY;
+    for number in 0..options.copies.min(10) {
+        cached = cached.min(timed(number)?.0);
+    }
+    print(
+        options.json,
+        "load, compiled code in the cache",
+        cached,
+        "ms",
+    );
+    let before = resident_bytes();
+    let mut held = Vec::new();
+    for number in 0..options.copies {
+        let (_, detector) = timed(number)?;
+        let columns = detector.description().features.len();
+        detector.score(
+            &batch(columns, 100),
+            Deadline::after(Duration::from_secs(5)),
+        )?;
+        held.push(detector);
+    }
+    let each = (resident_bytes().saturating_sub(before)) as f64 / f64::from(options.copies.max(1));
+    print(
+        options.json,
+        &format!("resident, each of {} detectors", held.len()),
+        each / 1e6,
+        "MB",
+    );
+    Ok(())
+}
+
+fn main() -> Outcome<()> {
+    let options = options()?;
+    let bytes = std::fs::read(&options.component)?;
+    let detector = engine(&bytes, None)?.load(&bytes)?;
+    calls(&bytes, &detector, options.json)?;
+    loads(&bytes, &options)
+}

@@ -1,0 +1,58 @@
+//! Owns the engine's tests at its public edge: bytes in, detectors, refusals and faults out.
+
+mod calls;
+mod compiling;
+mod damage;
+mod faults;
+mod guests;
+mod pool;
+mod refusals;
+
+use std::time::Duration;
+
+use hodoscope_engine::{Batch, Deadline, Engine, EngineConfig, Limits};
+
+/// Limits that let the tests of looping guests end soon.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        gate_call: Duration::from_millis(300),
+        gate_total: Duration::from_secs(10),
+        instances: 100,
+        ..Limits::default()
+    }
+}
+
+pub(crate) fn config() -> EngineConfig {
+    EngineConfig {
+        limits: limits(),
+        pool_threads: 3,
+        ..EngineConfig::default()
+    }
+}
+
+pub(crate) fn engine() -> Engine {
+    Engine::new(config()).unwrap()
+}
+
+/// An engine for which the code of `component` is a kernel of its own.
+pub(crate) fn engine_that_trusts(component: &[u8]) -> Engine {
+    let code = engine().inspect(component).unwrap().code;
+    Engine::new(EngineConfig {
+        trusted_kernels: code,
+        ..config()
+    })
+    .unwrap()
+}
+
+/// Rows of two values, of which the second is 0.
+pub(crate) fn rows(firsts: &[f64]) -> Batch {
+    Batch::new(2, firsts.iter().flat_map(|first| [*first, 0.0]).collect())
+}
+
+pub(crate) fn soon() -> Deadline {
+    Deadline::after(Duration::from_millis(100))
+}
+
+pub(crate) fn later() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
