@@ -53,7 +53,8 @@ impl Reference {
             .with_context(|| format!("{self} was refused"))
     }
 
-    fn bytes(&self, context: &Context) -> anyhow::Result<Vec<u8>> {
+    /// The component, not yet checked.
+    pub(super) fn bytes(&self, context: &Context) -> anyhow::Result<Vec<u8>> {
         match self {
             Self::File(path) if !path.exists() => anyhow::bail!(
                 "there is no file {}; name a component file, or a release of the store as `detector@version`",
@@ -78,7 +79,8 @@ pub(crate) async fn fetch_blob(config: &Config, digest: &Digest) -> anyhow::Resu
     Ok(open(config).await?.blob(digest, limit).await?.to_vec())
 }
 
-async fn open(config: &Config) -> anyhow::Result<Store> {
+/// The configured store.
+pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
     let settings = &config.store;
     let options = crate::app::store_options(settings);
     Ok(Store::open(&settings.location, &options).await?)
