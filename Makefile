@@ -8,7 +8,7 @@ GROUP   ?=
 
 export HODOSCOPE_BIN := $(abspath $(BIN))
 
-.PHONY: help build guests check unit docs test verify demo bench clean chart
+.PHONY: help build guests check unit docs test verify demo bench clean chart infra
 
 help: ## show these words
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ verify: build guests ## heavy checks against real counterparts: make verify GROU
 
 chart: ## the Kubernetes chart and Argo CD's objects, by the real tools
 	@verify/chart/run
+
+infra: ## Terraform: format, policies' tests, schemas, linters
+	@verify/infra/run
 
 demo: build ## the whole story in two minutes
 	@host/demo/run

@@ -20,7 +20,7 @@ check() {
   else
     failed=$((failed + 1))
     echo "FAIL  $sentence"
-    sed 's/^/      /' <<<"$output" | head -n 60
+    head -n 60 <<<"$output" | sed 's/^/      /'
   fi
 }
 

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # Environments that must stop a sync, made from the real tree by one change each. Sourced by run.
+# shellcheck disable=SC2154  # root, out, chart, python and render are run's
 
 scratch=$root/$out/scratch
 # changed <shell command…>: a copy of what Argo CD reads, changed by the command, which runs inside it.

@@ -1,0 +1,50 @@
+variable "name" {
+  description = "The start of all names: unique in the world, since buckets bear it."
+  type        = string
+}
+
+variable "region" {
+  description = "The region."
+  type        = string
+}
+
+variable "zones" {
+  description = "Availability zones."
+  type        = list(string)
+}
+
+variable "admin_role_arns" {
+  description = "Who administers the cluster."
+  type        = set(string)
+}
+
+variable "public_access_cidrs" {
+  description = "Who may reach the API server from outside; empty: only from the VPC."
+  type        = list(string)
+  default     = []
+}
+
+variable "github_provider_arn" {
+  description = "The account's OIDC provider for GitHub Actions, from terraform/bootstrap."
+  type        = string
+}
+
+variable "github_subjects" {
+  description = "Who may plan, apply and publish: whole `sub` claims."
+  type        = object({ plan = list(string), apply = list(string), publish = list(string) })
+}
+
+variable "plan_policy_arns" {
+  description = "What planning may read, as managed policies."
+  type        = set(string)
+}
+
+variable "apply_policy_arns" {
+  description = "What applying may do, as managed policies."
+  type        = set(string)
+}
+
+variable "state_bucket" {
+  description = "The state's bucket, as given to -backend-config."
+  type        = string
+}

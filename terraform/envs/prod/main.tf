@@ -1,0 +1,21 @@
+# Serves the channel `production`: three nodes at least, a NAT gateway in each zone.
+
+module "platform" {
+  source        = "../../modules/platform"
+  environment   = "production"
+  identity_mode = "irsa"
+  nat_per_zone  = true
+  nodes         = { type = "c7a.xlarge", min = 3, max = 12 }
+
+  name                = var.name
+  region              = var.region
+  zones               = var.zones
+  admin_role_arns     = var.admin_role_arns
+  public_access_cidrs = var.public_access_cidrs
+  github_provider_arn = var.github_provider_arn
+  github_subjects     = var.github_subjects
+  plan_policy_arns    = var.plan_policy_arns
+  apply_policy_arns   = var.apply_policy_arns
+  state_bucket        = var.state_bucket
+  state_key           = "prod/terraform.tfstate"
+}

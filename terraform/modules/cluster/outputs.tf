@@ -1,0 +1,14 @@
+output "name" {
+  description = "The cluster's name."
+  value       = module.eks.cluster_name
+}
+
+output "arn" {
+  description = "The cluster, as Pod Identity's session tags name it."
+  value       = module.eks.cluster_arn
+}
+
+output "oidc_provider_arn" {
+  description = "The cluster's issuer, for IRSA."
+  value       = module.eks.oidc_provider_arn
+}

@@ -1,0 +1,30 @@
+variable "name" {
+  description = "The start of every bucket's name: unique in the world, for instance acme-hodoscope-prod."
+  type        = string
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{2,40}$", var.name))
+    error_message = "name must be 3 to 41 lower-case letters, digits and hyphens"
+  }
+}
+
+variable "releases_policy" {
+  description = "The releases bucket's policy, from modules/policies."
+  type        = string
+}
+
+variable "account_id" {
+  description = "The account, which owns the key."
+  type        = string
+}
+
+variable "partition" {
+  description = "The AWS partition."
+  type        = string
+  default     = "aws"
+}
+
+variable "log_days" {
+  description = "How long access logs are kept."
+  type        = number
+  default     = 365
+}
