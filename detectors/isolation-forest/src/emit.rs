@@ -3,9 +3,13 @@
 //! the same bytes, and so the same digest.
 
 mod component;
+mod fast;
 mod image;
+mod lane;
 mod layout;
+mod quantise;
 mod read;
+mod stage;
 
 use hodoscope_release::sections::{self, Golden};
 

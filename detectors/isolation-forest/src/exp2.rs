@@ -8,7 +8,7 @@ pub(crate) const LOWEST: f64 = -1000.0;
 /// left out (k = 12) is below 7e-15 of the result.
 pub(crate) const COEFFICIENTS: [f64; 12] = [
     1.0,
-    0.693_147_180_559_945_3,
+    std::f64::consts::LN_2,
     0.240_226_506_959_100_7,
     0.055_504_108_664_821_58,
     0.009_618_129_107_628_477,

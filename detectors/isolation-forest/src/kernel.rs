@@ -2,6 +2,8 @@
 //! differs from forest to forest is data: so the code section is the same, byte for byte, in every component, which is
 //! what lets a host trust it. It is written against the canonical ABI and imports nothing.
 
+mod unrolled;
+
 use std::sync::OnceLock;
 
 use hodoscope_release::Digest;
@@ -37,10 +39,40 @@ pub(crate) mod header {
     pub(crate) const ROOTS: u32 = 76;
     /// Address and count: quads of all trees but the single leaves.
     pub(crate) const ALL: u32 = 84;
+    /// Address and count: quads of the trees that the fast path leaves out.
+    pub(crate) const REST: u32 = 92;
+    /// The fast path of this forest: 0, [`super::KIND_STAGE`] or [`super::KIND_LANE`].
+    pub(crate) const KIND: u32 = 100;
+    /// Address and bytes: how values become positions, four features at a time.
+    pub(crate) const FEATURES: u32 = 104;
+    /// All thresholds of the fast path, feature after feature.
+    pub(crate) const THRESHOLDS: u32 = 112;
+    /// Scratch: positions of a block of rows.
+    pub(crate) const POSITIONS: u32 = 116;
+    /// Bytes of a row in it.
+    pub(crate) const POSITIONS_BYTES: u32 = 120;
+    /// Scratch: ranks of a block of rows.
+    pub(crate) const RANKS: u32 = 124;
+    /// Bytes of a row in it, on the path for narrow forests.
+    pub(crate) const STAGE_ROW: u32 = 128;
+    /// Address and end: groups of trees.
+    pub(crate) const GROUPS: u32 = 132;
+    /// Scratch: leaf numbers chosen so far, on the path for wide forests.
+    pub(crate) const CHOSEN: u32 = 140;
     /// The first address after the header.
     pub(crate) const END: u32 = 256;
+    /// Where the table of exits lies in forests of [`super::KIND_STAGE`].
+    pub(crate) const EXITS: u32 = END;
 }
 
+/// Blocks of four levels, for up to 32 features.
+pub(crate) const KIND_STAGE: u32 = 1;
+/// 64 rows side by side, for any number of features.
+pub(crate) const KIND_LANE: u32 = 2;
+/// Rows that are ranked before trees are walked: the ranks of a block stay in the first cache.
+pub(crate) const BLOCK: u32 = 128;
+/// Rows from which it pays to fill up a block of 64.
+const LANE_ROWS: u32 = 16;
 /// Bytes behind every allocation that a padded block of rows may touch.
 const SLACK: u32 = 1024;
 
@@ -62,6 +94,24 @@ fn constants() -> Vec<(&'static str, String)> {
         ("TREES", h::ROOTS + 4),
         ("ALL", h::ALL),
         ("ALL_COUNT", h::ALL + 4),
+        ("REST", h::REST),
+        ("REST_COUNT", h::REST + 4),
+        ("KIND", h::KIND),
+        ("KIND_STAGE", KIND_STAGE),
+        ("KIND_LANE", KIND_LANE),
+        ("FEATURES", h::FEATURES),
+        ("FEATURES_BYTES", h::FEATURES + 4),
+        ("THRESHOLDS", h::THRESHOLDS),
+        ("POSITIONS", h::POSITIONS),
+        ("POSITIONS_BYTES", h::POSITIONS_BYTES),
+        ("RANKS", h::RANKS),
+        ("STAGE_ROW", h::STAGE_ROW),
+        ("GROUPS", h::GROUPS),
+        ("GROUPS_END", h::GROUPS + 4),
+        ("CHOSEN", h::CHOSEN),
+        ("EXITS", h::EXITS),
+        ("BLOCK", BLOCK),
+        ("LANE_ROWS", LANE_ROWS),
         ("SLACK", SLACK),
     ]
     .map(|(name, value)| (name, value.to_string()))
@@ -84,15 +134,49 @@ fn horner() -> String {
         .collect()
 }
 
+/// The repeated parts, by the name under which the text takes them in.
+fn repeated() -> [(&'static str, String); 12] {
+    [
+        ("POSITIONS_ONE", unrolled::positions_one()),
+        ("POSITIONS_MANY", unrolled::positions_many()),
+        (
+            "RANKS_BY_ROW",
+            unrolled::ranks(
+                "ranks_by_row",
+                "(i32.load offset=@{STAGE_ROW} (i32.const 0))",
+                1,
+            ),
+        ),
+        (
+            "RANKS_BY_FEATURE",
+            unrolled::ranks("ranks_by_feature", "(i32.const 1)", 64),
+        ),
+        ("TWO_1", unrolled::two(1)),
+        ("TWO_2", unrolled::two(2)),
+        ("TWO_1_ONE", unrolled::two_one(1)),
+        ("TWO_2_ONE", unrolled::two_one(2)),
+        ("MANY_1", unrolled::many(1)),
+        ("MANY_2", unrolled::many(2)),
+        ("SELECT", unrolled::select(2)),
+        ("ADD_LEAVES", unrolled::add_leaves()),
+    ]
+}
+
 /// The text of the whole module.
 fn text() -> String {
     let step = |name: &str| include_str!("kernel/step.wat").replace('@', name);
     let mut body = [
         include_str!("kernel/abi.wat"),
         include_str!("kernel/walk.wat"),
+        include_str!("kernel/rank.wat"),
+        include_str!("kernel/stage.wat"),
+        include_str!("kernel/lane.wat"),
         include_str!("kernel/sums.wat"),
     ]
     .concat();
+    for (name, text) in repeated() {
+        body = body.replace(&format!("@{{{name}}}"), &text);
+    }
     for node in ["a", "b", "c", "d", "child"] {
         body = body.replace(&format!("@{{STEP {node}}}"), &step(node));
     }

@@ -2,7 +2,9 @@
 //! `read` gets the forest back from it.
 
 use super::EmitError;
+use super::fast::{self, Path, Plan};
 use super::image::Image;
+use super::stage;
 use crate::forest::{Feature, Forest, Node, Tree};
 use crate::kernel::header;
 use crate::units::Units;
@@ -12,25 +14,44 @@ pub(crate) const NODE_BYTES: usize = 16;
 /// Trees that the scalar walk takes at a time.
 const QUAD: usize = 4;
 
-/// Lays `forest` out in memory.
+/// Lays `forest` out in memory: with tables for the fast paths, unless they would take more than half of what a
+/// component may have.
 pub(crate) fn lay_out(forest: &Forest) -> Result<Image, EmitError> {
     let nodes: usize = forest.trees.iter().map(|tree| tree.nodes.len()).sum();
     let bytes = nodes.saturating_mul(NODE_BYTES);
     if bytes > super::MAX_COMPONENT_BYTES {
         return Err(EmitError::TooLarge { bytes });
     }
+    let image = lay_out_with(forest, &fast::plan(forest));
+    if image.bytes().len() <= super::MAX_COMPONENT_BYTES / 2 {
+        return Ok(image);
+    }
+    Ok(lay_out_with(forest, &Plan::slow(forest)))
+}
+
+fn lay_out_with(forest: &Forest, plan: &Plan) -> Image {
     let units = Units::of(forest);
     let mut image = Image::new();
+    if plan.path == Path::Stage {
+        stage::place_exits(&mut image);
+    }
     image.put_f64(header::RATE, units.rate);
     image.put_f64(header::SCALE, units.scale);
     image.put_f64(header::NORMALISER, forest.normaliser);
     image.put_word(header::COLUMNS, forest.features.len() as u32);
     place_description(&mut image, forest);
     place_refusals(&mut image, forest.features.len());
-    place_walk(&mut image, forest, &units);
+    let roots = place_walk(&mut image, forest, &units);
+    let rest: Vec<(u32, &Tree)> = plan
+        .rest
+        .iter()
+        .filter_map(|tree| Some((*roots.get(*tree)?, forest.trees.get(*tree)?)))
+        .collect();
+    place_quads(&mut image, header::REST, &rest);
+    fast::place(&mut image, forest, plan, &units);
     let heap = image.heap();
     image.put_word(header::HEAP, heap);
-    Ok(image)
+    image
 }
 
 /// The record `description` as the canonical ABI has it in memory.
@@ -87,8 +108,8 @@ fn place_refusals(image: &mut Image, columns: usize) {
     }
 }
 
-/// Nodes, roots, quads, and what the trees sum up to without a row.
-fn place_walk(image: &mut Image, forest: &Forest, units: &Units) {
+/// Nodes, roots, quads, and what the trees sum up to without a row. Gives the address of each root.
+fn place_walk(image: &mut Image, forest: &Forest, units: &Units) -> Vec<u32> {
     let mut roots = Vec::with_capacity(forest.trees.len());
     let mut expected = 0u64;
     let mut base = 0u64;
@@ -107,10 +128,11 @@ fn place_walk(image: &mut Image, forest: &Forest, units: &Units) {
     }
     let at = image.place_words(&roots);
     image.put_span(header::ROOTS, at, roots.len());
-    let trees: Vec<(u32, &Tree)> = roots.into_iter().zip(&forest.trees).collect();
+    let trees: Vec<(u32, &Tree)> = roots.iter().copied().zip(&forest.trees).collect();
     place_quads(image, header::ALL, &trees);
     image.put(header::BASE, &base.to_le_bytes());
     image.put_f64(header::BASELINE, 0.0 - expected as f64 * units.rate);
+    roots
 }
 
 /// The nodes of a tree in preorder.

@@ -1,10 +1,26 @@
 ;; From rows to sums of units, and from sums to scores.
 
-;; Sums for `count` rows into `out`, which has room for a padded block.
+;; Sums for `count` rows into `out`, which has room for a padded block: the fast path of the forest, if it has one and
+;; there are rows enough for it, then the scalar walk for the trees that are left.
 (func $sums (param $rows i32) (param $count i32) (param $out i32)
+  (local $kind i32)
   (call $start (local.get $out) (local.get $count))
-  (call $walk_rows (local.get $rows) (local.get $count) (local.get $out)
-    (i32.load offset=@{ALL} (i32.const 0)) (i32.load offset=@{ALL_COUNT} (i32.const 0))))
+  (if (i32.eqz (local.get $count)) (then (return)))
+  (local.set $kind (i32.load offset=@{KIND} (i32.const 0)))
+  (if (i32.eq (local.get $kind) (i32.const @{KIND_LANE}))
+    (then
+      (if (i32.ge_u (local.get $count) (i32.const @{LANE_ROWS}))
+        (then (call $lane (local.get $rows) (local.get $count) (local.get $out)))
+        (else (local.set $kind (i32.const 0))))))
+  (if (i32.eq (local.get $kind) (i32.const @{KIND_STAGE}))
+    (then (call $stage (local.get $rows) (local.get $count) (local.get $out))))
+  (if (local.get $kind)
+    (then
+      (call $walk_rows (local.get $rows) (local.get $count) (local.get $out)
+        (i32.load offset=@{REST} (i32.const 0)) (i32.load offset=@{REST_COUNT} (i32.const 0))))
+    (else
+      (call $walk_rows (local.get $rows) (local.get $count) (local.get $out)
+        (i32.load offset=@{ALL} (i32.const 0)) (i32.load offset=@{ALL_COUNT} (i32.const 0))))))
 
 ;; Every sum begins with the units of the trees that are a single leaf.
 (func $start (param $out i32) (param $count i32)

@@ -9,21 +9,21 @@ use wasmtime::{Config, Engine, Store};
 /// Rows as the contract passes them.
 #[derive(ComponentType, Lower, Clone)]
 #[component(record)]
-pub struct Batch {
-    pub columns: u32,
-    pub values: Arc<[f64]>,
+pub(crate) struct Batch {
+    pub(crate) columns: u32,
+    pub(crate) values: Arc<[f64]>,
 }
 
 #[derive(ComponentType, Lift, Debug, Clone, PartialEq)]
 #[component(record)]
-pub struct Location {
+pub(crate) struct Location {
     row: Option<u32>,
     column: Option<u32>,
 }
 
 #[derive(ComponentType, Lift, Debug, Clone, PartialEq)]
 #[component(variant)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     #[component(name = "wrong-shape")]
     WrongShape(String),
     #[component(name = "unsupported")]
@@ -36,36 +36,36 @@ pub enum Refusal {
 
 #[derive(ComponentType, Lift, Debug, Clone, PartialEq)]
 #[component(record)]
-pub struct Feature {
-    pub name: String,
-    pub unit: Option<String>,
+pub(crate) struct Feature {
+    pub(crate) name: String,
+    pub(crate) unit: Option<String>,
 }
 
 #[derive(ComponentType, Lift, Debug, Clone, PartialEq)]
 #[component(record)]
-pub struct Description {
-    pub features: Vec<Feature>,
-    pub threshold: Option<f64>,
-    pub metadata: Vec<(String, String)>,
+pub(crate) struct Description {
+    pub(crate) features: Vec<Feature>,
+    pub(crate) threshold: Option<f64>,
+    pub(crate) metadata: Vec<(String, String)>,
 }
 
 #[derive(ComponentType, Lift, Debug, Clone, PartialEq)]
 #[component(record)]
-pub struct Explanation {
-    pub scores: Vec<f64>,
-    pub baseline: f64,
-    pub attributions: Vec<f64>,
+pub(crate) struct Explanation {
+    pub(crate) scores: Vec<f64>,
+    pub(crate) baseline: f64,
+    pub(crate) attributions: Vec<f64>,
 }
 
 /// An instance that is reused for every call, as hosts reuse those of trusted components.
-pub struct Detector {
+pub(crate) struct Detector {
     store: Store<()>,
     instance: Instance,
     score: TypedFunc<(Batch,), (Result<Vec<f64>, Refusal>,)>,
 }
 
 /// An engine with epoch interruption.
-pub fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     let mut config = Config::new();
     config.epoch_interruption(true);
     Engine::new(&config).unwrap()
@@ -73,7 +73,7 @@ pub fn engine() -> Engine {
 
 impl Detector {
     /// Compiles and starts a component; it may import nothing.
-    pub fn start(engine: &Engine, bytes: &[u8]) -> Self {
+    pub(crate) fn start(engine: &Engine, bytes: &[u8]) -> Self {
         let component = Component::new(engine, bytes).unwrap();
         let mut store = Store::new(engine, ());
         store.set_epoch_deadline(1_000_000);
@@ -88,7 +88,7 @@ impl Detector {
         }
     }
 
-    pub fn score(&mut self, columns: usize, values: &[f64]) -> Result<Vec<f64>, Refusal> {
+    pub(crate) fn score(&mut self, columns: usize, values: &[f64]) -> Result<Vec<f64>, Refusal> {
         self.score_batch(Batch {
             columns: columns as u32,
             values: values.into(),
@@ -96,11 +96,11 @@ impl Detector {
     }
 
     /// As `score`, without a copy of the rows on this side.
-    pub fn score_batch(&mut self, batch: Batch) -> Result<Vec<f64>, Refusal> {
+    pub(crate) fn score_batch(&mut self, batch: Batch) -> Result<Vec<f64>, Refusal> {
         self.score.call(&mut self.store, (batch,)).unwrap().0
     }
 
-    pub fn explain(&mut self, columns: usize, values: &[f64]) -> Result<Explanation, Refusal> {
+    pub(crate) fn explain(&mut self, columns: usize, values: &[f64]) -> Result<Explanation, Refusal> {
         let batch = Batch {
             columns: columns as u32,
             values: values.into(),
@@ -114,7 +114,7 @@ impl Detector {
         explain.call(&mut self.store, (batch,)).unwrap().0
     }
 
-    pub fn describe(&mut self) -> Description {
+    pub(crate) fn describe(&mut self) -> Description {
         let describe =
             function::<(), (Description,)>(&mut self.store, &self.instance, "scoring", "describe");
         describe.call(&mut self.store, ()).unwrap().0

@@ -4,10 +4,10 @@
 use hodoscope_isolation_forest::{Feature, Forest, Node, Tree, average_path_length};
 
 /// A small generator (splitmix64), the same on every machine.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -15,35 +15,35 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 
     /// Within 0..1.
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Roughly normal.
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
     }
 }
 
 /// What a forest of `grow` looks like.
 #[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    pub features: usize,
-    pub trees: usize,
-    pub depth: usize,
+pub(crate) struct Shape {
+    pub(crate) features: usize,
+    pub(crate) trees: usize,
+    pub(crate) depth: usize,
     /// The chance that a node above the depth is split.
-    pub split: f64,
+    pub(crate) split: f64,
     /// How many different thresholds a feature has at most; 0: as many as come.
-    pub levels: usize,
+    pub(crate) levels: usize,
 }
 
 /// A random forest of a shape.
-pub fn grow(random: &mut Random, shape: Shape) -> Forest {
+pub(crate) fn grow(random: &mut Random, shape: Shape) -> Forest {
     let trees = (0..shape.trees)
         .map(|_| {
             let mut nodes = Vec::new();
@@ -105,7 +105,7 @@ fn threshold(random: &mut Random, levels: usize) -> f32 {
 }
 
 /// Rows for a forest: normal values, values just at and beside thresholds, and the odd ones.
-pub fn rows(random: &mut Random, forest: &Forest, count: usize) -> Vec<f64> {
+pub(crate) fn rows(random: &mut Random, forest: &Forest, count: usize) -> Vec<f64> {
     const ODD: [f64; 14] = [
         f64::NAN,
         f64::INFINITY,

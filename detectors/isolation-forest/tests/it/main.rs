@@ -1,4 +1,5 @@
 //! Integration tests of the crate, one binary.
+#![cfg(test)]
 
 mod component;
 mod data;
