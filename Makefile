@@ -8,7 +8,7 @@ GROUP   ?=
 
 export HODOSCOPE_BIN := $(abspath $(BIN))
 
-.PHONY: help build guests check unit docs test verify demo bench clean chart infra
+.PHONY: help build guests check unit docs test verify demo bench clean chart infra image workflows
 
 help: ## show these words
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +48,12 @@ chart: ## the Kubernetes chart and Argo CD's objects, by the real tools
 
 infra: ## Terraform: format, policies' tests, schemas, linters
 	@verify/infra/run
+
+image: build ## the container image: without a daemon where buildah is there, else with docker
+	@image/build
+
+workflows: ## actionlint, shellcheck, zizmor, and the workflows' own scripts
+	@verify/workflows/run
 
 demo: build ## the whole story in two minutes
 	@host/demo/run

@@ -1,0 +1,86 @@
+"""Rules of the workflows that linters leave open: every action by 40 hex digits and a version; one commit for one action;
+no rights but those a job names; a time limit; no secret where others' scanners or forks' code run; every script and word
+of the Makefile that is called exists. `rules.py <repository>` prints one line for each and counts for itself."""
+
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+root = Path(sys.argv[1])
+texts = {path.name: path.read_text() for path in sorted((root / ".github/workflows").glob("*.yml"))}
+flows = {name: yaml.safe_load(text) for name, text in texts.items()}
+jobs = [(name, key, job) for name, flow in flows.items() for key, job in flow["jobs"].items()]
+steps = [(name, key, step) for name, key, job in jobs for step in job["steps"]]
+
+
+def every_action_is_pinned_by_commit_and_names_its_version():
+    for name, text in texts.items():
+        for line in re.findall(r"uses:.*", text):
+            assert re.fullmatch(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), f"{name}: {line}"
+
+
+def an_action_has_one_commit_everywhere():
+    found = {}
+    for text in texts.values():
+        for action, commit in re.findall(r"uses: ([\w.-]+/[\w.-]+)[\w./-]*@([0-9a-f]+)", text):
+            found.setdefault(action, set()).add(commit)
+    assert all(len(commits) == 1 for commits in found.values()), found
+
+
+def no_workflow_has_rights_and_every_job_names_its_own():
+    for name, flow in flows.items():
+        assert flow["permissions"] == {}, name
+    for name, key, job in jobs:
+        assert job["permissions"] and "write-all" not in str(job["permissions"]), f"{name}: {key}"
+
+
+def every_job_has_a_time_limit_and_every_workflow_a_queue():
+    assert all("timeout-minutes" in job for _, _, job in jobs)
+    assert all("concurrency" in flow for flow in flows.values())
+
+
+def what_forks_can_start_holds_no_secret():
+    for name, flow in flows.items():
+        events = flow.get("on", flow.get(True))
+        assert "pull_request_target" not in events and "workflow_run" not in events, name
+        if "pull_request" in events:
+            assert "secrets." not in texts[name] and "id-token" not in texts[name], name
+
+
+def whoever_takes_a_role_or_a_secret_is_bound_to_an_environment():
+    for name, key, job in jobs:
+        if "id-token" in job["permissions"] or "secrets." in str(job):
+            assert "environment" in job, f"{name}: {key}"
+
+
+def no_checkout_leaves_its_token_behind():
+    for name, key, step in steps:
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False, f"{name}: {key}"
+
+
+def every_script_and_word_that_is_called_exists():
+    words = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.M))
+    for name, key, step in steps:
+        for word in re.findall(r"\bmake ([a-z]+)", step.get("run", "")):
+            assert word in words, f"{name}: make {word}"
+        for script in re.findall(r"(?m)^\s*((?:argocd|helm|image|terraform)/[a-z-]+)\b", step.get("run", "")):
+            assert (root / script).is_file(), f"{name}: {script}"
+    for name, key, job in jobs:
+        matrix = job.get("strategy", {}).get("matrix", {})
+        assert set(matrix.get("word", [])) <= words, f"{name}: {key}"
+        for group in matrix.get("group", []):
+            assert (root / "verify" / group / "run").is_file(), f"{name}: verify/{group}"
+        for module in matrix.get("module", []):
+            assert list((root / "terraform/modules" / module / "tests").glob("*.tftest.hcl")), f"{name}: {module}"
+
+
+for rule in [v for k, v in list(globals().items()) if callable(v) and k.startswith(("every_", "an_", "no_", "what_", "whoever_"))]:
+    sentence = rule.__name__.replace("_", " ")
+    try:
+        rule()
+        print(f"ok    {sentence}")
+    except (AssertionError, KeyError, TypeError) as error:
+        print(f"FAIL  {sentence}: {type(error).__name__} {error}")

@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# Runs the scripts of the workflows where they need no cloud: a registry on loopback, stand-ins for terraform and docker that
+# write down what they were told. Sourced by run.
+# shellcheck disable=SC2154  # root and out are run's
+
+# helm/push, to a real OCI registry
+port=${REGISTRY_PORT:-21720}
+crane registry serve --address "127.0.0.1:$port" >"$out/registry.log" 2>&1 &
+registry=$!
+trap 'kill "$registry" 2>/dev/null || true' EXIT
+export HELM_FLAGS=--plain-http
+for _ in $(seq 50); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
+push() { helm/push "oci://127.0.0.1:$port/charts"; }
+check "the chart is pushed" push
+again() { push | grep -q "with the same files"; }
+check "the same chart again is no change" again
+raised() { # another chart under the same version, from a copy of the tree
+  rm -rf "$out/tree"
+  mkdir -p "$out/tree/target/tools"
+  cp -r helm "$out/tree/"
+  ln -s "$root/target/tools/helm" "$out/tree/target/tools/helm"
+  echo "# changed" >>"$out/tree/helm/hodoscope/values.yaml"
+  (cd "$out/tree" && helm/push "oci://127.0.0.1:$port/charts")
+}
+refuses "another chart under the same version" "raise the version" raised
+refuses "a registry that does not answer" "cannot tell" helm/push "oci://127.0.0.1:1/charts"
+
+# argocd/propose-image, without its pull request
+image=registry.example/hodoscope@sha256:$(printf '%064d' 1)
+proposed() {
+  rm -rf "$out/tree"
+  mkdir -p "$out/tree"
+  cp -r argocd "$out/tree/"
+  (cd "$out/tree" && argocd/propose-image --dry-run "$@" && cat "argocd/environments/$1.yaml")
+}
+named() { [ "$(proposed staging "$image" | grep -c "^image: $image$")" -eq 1 ]; }
+check "an image is named in the environment's values" named
+renamed() { # twice: the second replaces the first
+  proposed staging "registry.example/hodoscope@sha256:$(printf '%064d' 2)" >/dev/null
+  (cd "$out/tree" && argocd/propose-image --dry-run staging "$image" && [ "$(grep -c '^image: ' argocd/environments/staging.yaml)" -eq 1 ] && grep -q "$image" argocd/environments/staging.yaml)
+}
+check "a newer image takes its place" renamed
+refuses "an image by tag" "not named by digest" proposed staging registry.example/hodoscope:latest
+refuses "an environment that does not exist" "no environment" proposed nowhere "$image"
+
+# terraform/plan, with a stand-in for terraform
+cat >"$out/terraform" <<'FAKE'
+#!/usr/bin/env bash
+echo "$*" >>"$TOLD"
+for argument in "$@"; do
+  case $argument in -out=*) echo "a plan" >"${argument#-out=}" ;; -var-file=*) cat "${argument#-var-file=}" >>"$TOLD" ;; esac
+done
+case "$*" in *" apply "*) cat "${@: -1}" >>"$TOLD" ;; esac
+FAKE
+chmod +x "$out/terraform"
+export TOLD=$out/told TERRAFORM=$out/terraform TF_STATE_BUCKET=state AWS_REGION=eu-central-1 PLAN_PASSPHRASE=a-long-enough-passphrase TF_VARIABLES='name = "x"'
+sealed=$root/target/terraform/dev.plan.enc
+rm -f "$sealed" "$TOLD"
+refuses "applying without a plan" "only a reviewed plan" terraform/plan dev apply
+check "a plan is sealed" terraform/plan dev plan
+unreadable() { ! grep -q "a plan" "$sealed"; }
+check "and cannot be read" unreadable
+applied() { : >"$TOLD"; terraform/plan dev apply && grep -q "^a plan" "$TOLD" && ! grep -q " plan " "$TOLD"; }
+check "that plan is applied, and no other is made" applied
+other_key() { PLAN_PASSPHRASE=another-long-enough-passphrase terraform/plan dev apply; }
+refuses "a plan sealed with another passphrase" "was changed" other_key
+spoil() { printf x >>"$sealed"; terraform/plan dev apply; }
+refuses "a plan that was changed" "was changed" spoil
+short() { PLAN_PASSPHRASE=short terraform/plan dev plan; }
+refuses "a short passphrase" "20 characters" short
+refuses "an environment without Terraform" "no environment" terraform/plan nowhere plan
+
+# image/push, with a stand-in for docker
+cat >"$out/docker" <<FAKE
+#!/usr/bin/env bash
+case "\$*" in "image inspect "*) echo "other.example/x@sha256:$(printf '%064d' 3)"; echo "$image" ;; esac
+FAKE
+chmod +x "$out/docker"
+pushed() { NO_LOGIN=1 DOCKER=$out/docker REPOSITORY=registry.example/hodoscope TAG=v1 image/push | grep -qx "image=$image"; }
+check "a pushed image is told by its digest" pushed
+lost() { NO_LOGIN=1 DOCKER=true REPOSITORY=registry.example/hodoscope TAG=v1 image/push; }
+refuses "an image without a digest" "no digest" lost
