@@ -47,7 +47,7 @@ pub(super) fn check(
         for (row, parts) in rows.iter().zip(together.attributions.chunks(width.max(1))) {
             let sum = baseline + parts.iter().sum::<f64>();
             let distance = (row.score.log2() - sum).abs();
-            if !(distance <= TOLERANCE) {
+            if distance.is_nan() || distance > TOLERANCE {
                 let found = format!(
                     "attributions of {} that add up to {sum:?}, while log2(score) is {:?}",
                     row.name,

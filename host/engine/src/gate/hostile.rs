@@ -31,9 +31,9 @@ const LARGE: Rule = Rule {
     fix: "free what a call allocated (post-return), and allow for a chunk of 256 KiB of values",
 };
 /// Rows of the largest batch that is tried.
-const LARGE_ROWS: usize = 100_000;
-/// Seconds that the largest batch may be predicted to take.
-const LARGE_SECONDS: f64 = 0.5;
+const LARGE_ROWS: usize = 50_000;
+/// Seconds that the largest batch may be predicted to take: far from the deadline, because the machine may be busy.
+const LARGE_SECONDS: f64 = 0.05;
 
 /// A row that the detector scores, and its score when it comes alone.
 pub(super) struct Accepted {

@@ -4,6 +4,9 @@ mod calls;
 mod compiling;
 mod damage;
 mod faults;
+#[path = "../../examples/layers/forest.rs"]
+mod forest;
+mod forests;
 mod guests;
 mod pool;
 mod refusals;
@@ -15,8 +18,8 @@ use hodoscope_engine::{Batch, Deadline, Engine, EngineConfig, Limits};
 /// Limits that let the tests of looping guests end soon.
 pub(crate) fn limits() -> Limits {
     Limits {
-        gate_call: Duration::from_millis(300),
-        gate_total: Duration::from_secs(10),
+        gate_call: Duration::from_secs(1),
+        gate_total: Duration::from_secs(30),
         instances: 100,
         ..Limits::default()
     }
