@@ -135,9 +135,10 @@ fn horner() -> String {
 }
 
 /// The repeated parts, by the name under which the text takes them in.
-fn repeated() -> [(&'static str, String); 12] {
+fn repeated() -> [(&'static str, String); 13] {
     [
         ("POSITIONS_ONE", unrolled::positions_one()),
+        ("POSITIONS_TWO", unrolled::positions_two()),
         ("POSITIONS_MANY", unrolled::positions_many()),
         (
             "RANKS_BY_ROW",

@@ -80,91 +80,148 @@ fn tidy(thresholds: &mut Vec<f32>) {
     thresholds.dedup();
 }
 
-/// How a feature's values fall into buckets: rising with the value, and every threshold before the last bucket.
+/// A stretch of values cut into equal buckets; what lies outside takes the first or the last.
 #[derive(Debug, Clone, Copy)]
-struct Buckets {
+struct Piece {
     lowest: f32,
     per_value: f32,
-    /// Also how many buckets there are before it.
-    last: usize,
+    last: f32,
 }
 
-impl Buckets {
-    fn of(thresholds: &[f32], last: usize) -> Self {
-        let (Some(low), Some(high)) = (thresholds.first(), thresholds.last()) else {
-            return Self::single(0.0);
-        };
-        if low == high {
-            return Self::single(*low);
-        }
+impl Piece {
+    /// Adds no buckets.
+    const NONE: Self = Self {
+        lowest: 0.0,
+        per_value: 1.0,
+        last: 0.0,
+    };
+
+    /// From `low` to `high`, which lies half a bucket before the last.
+    fn between(low: f32, high: f32, last: usize) -> Self {
+        let last = last as f32;
         // Where the span overflows, what is below 0 shares the first bucket.
-        let lowest = if (high - low).is_finite() { *low } else { 0.0 };
-        let per_value = ((last as f32 - 1.5) / (high - lowest)).clamp(f32::MIN_POSITIVE, f32::MAX);
+        let lowest = if (high - low).is_finite() { low } else { 0.0 };
+        let span = high - lowest;
+        let per_value = if span > 0.0 { (last - 1.5) / span } else { 1.0 };
         Self {
             lowest,
-            per_value,
+            per_value: per_value.clamp(f32::MIN_POSITIVE, f32::MAX),
             last,
         }
     }
 
-    fn single(lowest: f32) -> Self {
-        Self {
-            lowest,
-            per_value: 1.0,
-            last: 1,
-        }
-    }
-
     /// The kernel's operations, one by one.
-    fn bucket(&self, value: f32) -> usize {
+    fn at(&self, value: f32) -> f32 {
         let scaled = (value - self.lowest) * self.per_value;
-        let last = self.last as f32;
-        let limited = if scaled < last { scaled } else { last };
-        let limited = if limited < 0.0 { 0.0 } else { limited };
-        ((limited + WHOLE).to_bits() & 0x7f_ffff) as usize
+        let limited = if scaled < self.last {
+            scaled
+        } else {
+            self.last
+        };
+        if limited < 0.0 { 0.0 } else { limited }
+    }
+}
+
+/// How a feature's values fall into buckets: rising with the value, and every threshold before the last bucket.
+#[derive(Debug, Clone, Copy)]
+struct Buckets {
+    whole: Piece,
+    /// The stretch where most thresholds lie, where one piece does not tell them apart.
+    dense: Piece,
+}
+
+/// Shares of the thresholds that may lie on either side of the dense stretch.
+const TAILS: [f32; 6] = [0.0, 0.01, 0.03, 0.1, 0.2, 0.35];
+/// Buckets from which a second piece is tried.
+const DENSE_BUCKETS: usize = 256;
+
+impl Buckets {
+    fn linear(thresholds: &[f32], last: usize) -> Self {
+        let (low, high) = ends(thresholds, 0.0, 0.0);
+        Self {
+            whole: Piece::between(low, high, last),
+            dense: Piece::NONE,
+        }
     }
 
-    /// Thresholds in the fullest bucket; more than there are if one would lie in the last.
-    fn fullest(&self, thresholds: &[f32]) -> usize {
-        let mut counts = vec![0usize; self.last + 1];
-        for threshold in thresholds {
-            if let Some(count) = counts.get_mut(self.bucket(*threshold)) {
-                *count += 1;
-            }
+    fn dense(thresholds: &[f32], last: usize, tails: [f32; 2]) -> Self {
+        let [below, above] = tails;
+        let (low, high) = ends(thresholds, below, above);
+        Self {
+            dense: Piece::between(low, high, last / 2),
+            ..Self::linear(thresholds, last / 2)
         }
-        match counts.pop() {
-            Some(0) => counts.into_iter().max().unwrap_or(0),
-            _ => usize::MAX,
+    }
+
+    fn last(&self) -> usize {
+        (self.whole.last + self.dense.last) as usize
+    }
+
+    fn bucket(&self, value: f32) -> usize {
+        let sum = self.whole.at(value) + self.dense.at(value);
+        ((sum + WHOLE).to_bits() & 0x7f_ffff) as usize
+    }
+
+    /// Thresholds in the fullest bucket; too many to be chosen if one would lie in the last.
+    fn fullest(&self, thresholds: &[f32]) -> usize {
+        let mut fullest = 0;
+        let mut run = 0;
+        let mut before = usize::MAX;
+        for threshold in thresholds {
+            let bucket = self.bucket(*threshold);
+            run = if bucket == before { run + 1 } else { 1 };
+            before = bucket;
+            fullest = fullest.max(run);
+        }
+        if before == self.last() {
+            usize::MAX
+        } else {
+            fullest
         }
     }
 
     /// The fewest buckets whose fullest fits one window, or those whose fullest holds the least.
     fn choose(thresholds: &[f32]) -> (Self, usize) {
-        let mut best = (Self::of(thresholds, MAX_BUCKETS), usize::MAX);
+        // A handful of buckets is always right: the largest f32 falls into the fourth.
+        let all = Self {
+            whole: Piece {
+                lowest: 0.0,
+                per_value: f32::MIN_POSITIVE,
+                last: 8.0,
+            },
+            dense: Piece::NONE,
+        };
+        let mut best = (all, thresholds.len());
         let mut last = 16;
-        while last <= MAX_BUCKETS {
-            let buckets = Self::of(thresholds, last);
-            let fullest = buckets.fullest(thresholds);
-            if fullest < best.1 {
-                best = (buckets, fullest);
-            }
-            if fullest <= WINDOW {
-                break;
+        while last <= MAX_BUCKETS && best.1 > WINDOW {
+            best = Self::better(thresholds, Self::linear(thresholds, last), best);
+            if best.1 > WINDOW && last >= DENSE_BUCKETS {
+                for tails in TAILS.iter().flat_map(|a| TAILS.map(|b| [*a, b])) {
+                    if best.1 > WINDOW {
+                        let dense = Self::dense(thresholds, last, tails);
+                        best = Self::better(thresholds, dense, best);
+                    }
+                }
             }
             last *= 2;
         }
-        if best.1 == usize::MAX {
-            // One bucket for all is always right.
-            let first = thresholds.first().copied().unwrap_or(0.0);
-            let all = Self {
-                lowest: first,
-                per_value: f32::MIN_POSITIVE,
-                last: 1,
-            };
-            return (all, thresholds.len());
-        }
         best
     }
+
+    fn better(thresholds: &[f32], buckets: Self, best: (Self, usize)) -> (Self, usize) {
+        match buckets.fullest(thresholds) {
+            fullest if fullest < best.1 => (buckets, fullest),
+            _ => best,
+        }
+    }
+}
+
+/// The first and last of the thresholds between two tails.
+fn ends(thresholds: &[f32], below: f32, above: f32) -> (f32, f32) {
+    let most = thresholds.len().saturating_sub(1);
+    let at = |index: usize| thresholds.get(index).copied().unwrap_or(0.0);
+    let skip = |share: f32| (most as f32 * share) as usize;
+    (at(skip(below)), at(most - skip(above)))
 }
 
 /// Places the tables; gives for each group the address of its map.
@@ -209,9 +266,14 @@ fn place_features(image: &mut Image, all: &Thresholds) -> Vec<u16> {
             let of_four = chosen.iter().map(|(buckets, _)| word(buckets));
             quads.extend(of_four.chain(std::iter::repeat(word(&buckets))).take(4));
         };
-        words(&|buckets| buckets.lowest.to_bits());
-        words(&|buckets| buckets.per_value.to_bits());
-        words(&|buckets| (buckets.last as f32).to_bits());
+        for piece in [
+            |buckets: &Buckets| buckets.whole,
+            |buckets: &Buckets| buckets.dense,
+        ] {
+            words(&|buckets| piece(buckets).lowest.to_bits());
+            words(&|buckets| piece(buckets).per_value.to_bits());
+            words(&|buckets| piece(buckets).last.to_bits());
+        }
         let bias = WHOLE.to_bits().wrapping_mul(2);
         let addresses = tables
             .iter()
@@ -232,7 +294,7 @@ fn place_features(image: &mut Image, all: &Thresholds) -> Vec<u16> {
 
 /// For each bucket the position of the first threshold that is not in a bucket before.
 fn place_buckets(image: &mut Image, thresholds: &[f32], buckets: &Buckets, start: u16) -> u32 {
-    let table: Vec<u8> = (0..=buckets.last)
+    let table: Vec<u8> = (0..=buckets.last())
         .map(|bucket| thresholds.partition_point(|t| buckets.bucket(*t) < bucket) as u16)
         .flat_map(|before| start.wrapping_add(before).to_le_bytes())
         .collect();
@@ -272,8 +334,12 @@ mod tests {
             values.extend([f32::NEG_INFINITY, f32::INFINITY, 0.0, f32::MIN_POSITIVE]);
             tidy(&mut values);
             assert!(values.is_sorted_by_key(|value| buckets.bucket(*value)));
-            assert!(thresholds.iter().all(|t| buckets.bucket(*t) < buckets.last));
-            assert_eq!(buckets.bucket(f32::NAN), buckets.last);
+            assert!(
+                thresholds
+                    .iter()
+                    .all(|t| buckets.bucket(*t) < buckets.last())
+            );
+            assert_eq!(buckets.bucket(f32::NAN), buckets.last());
         }
     }
 }

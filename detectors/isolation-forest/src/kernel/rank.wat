@@ -3,8 +3,9 @@
 ;; position near it, a comparison with the thresholds from there on the exact one: every operation is monotone, so no
 ;; rounding can put a value on the wrong side. NaN takes the last bucket, which lies behind all thresholds.
 
-;; Positions (u16) of `count` rows. Four features are 80 bytes: f32x4 of the lowest threshold, of buckets per value, of
-;; the last bucket; u32x4 of tables less twice the bits of 2^23; then the number of windows of four thresholds.
+;; Positions (u16) of `count` rows. The bucket is the sum of two pieces, each linear between its limits, so that a dense
+;; stretch of thresholds gets buckets of its own. Four features are 128 bytes: for each piece f32x4 of its lowest value,
+;; of buckets per value, of its last bucket; u32x4 of tables less twice the bits of 2^23; windows of four thresholds.
 (func $positions (param $rows i32) (param $count i32) (param $to i32)
   (local $quad i32) (local $quads i32) (local $end i32) (local $row i32) (local $stride i32)
   (local $thresholds i32) (local $x v128) (local $at v128) (local $p i32) (local $windows i32) (local $w i32)
@@ -25,25 +26,37 @@
         (i32x4.add
           (i32x4.shl
             (f32x4.add
-              (f32x4.pmax
-                (f32x4.pmin
-                  (v128.load offset=32 (local.get $quad))
-                  (f32x4.mul
-                    (f32x4.sub (local.get $x) (v128.load (local.get $quad)))
-                    (v128.load offset=16 (local.get $quad))))
-                (v128.const f32x4 0 0 0 0))
+              (f32x4.add
+                (f32x4.pmax
+                  (f32x4.pmin
+                    (v128.load offset=32 (local.get $quad))
+                    (f32x4.mul
+                      (f32x4.sub (local.get $x) (v128.load (local.get $quad)))
+                      (v128.load offset=16 (local.get $quad))))
+                  (v128.const f32x4 0 0 0 0))
+                (f32x4.pmax
+                  (f32x4.pmin
+                    (v128.load offset=80 (local.get $quad))
+                    (f32x4.mul
+                      (f32x4.sub (local.get $x) (v128.load offset=48 (local.get $quad)))
+                      (v128.load offset=64 (local.get $quad))))
+                  (v128.const f32x4 0 0 0 0)))
               (v128.const f32x4 0x1p23 0x1p23 0x1p23 0x1p23))
             (i32.const 1))
-          (v128.load offset=48 (local.get $quad))))
-      (local.set $windows (i32.load offset=64 (local.get $quad)))
+          (v128.load offset=96 (local.get $quad))))
+      (local.set $windows (i32.load offset=112 (local.get $quad)))
       (if (i32.eq (local.get $windows) (i32.const 1))
         (then
           @{POSITIONS_ONE})
         (else
-          @{POSITIONS_MANY}))
+          (if (i32.eq (local.get $windows) (i32.const 2))
+            (then
+              @{POSITIONS_TWO})
+            (else
+              @{POSITIONS_MANY}))))
       (local.set $to (i32.add (local.get $to) (i32.const 8)))
       (local.set $row (i32.add (local.get $row) (i32.const 32)))
-      (br_if $four (i32.lt_u (local.tee $quad (i32.add (local.get $quad) (i32.const 80))) (local.get $end))))
+      (br_if $four (i32.lt_u (local.tee $quad (i32.add (local.get $quad) (i32.const 128))) (local.get $end))))
     (local.set $rows (i32.add (local.get $rows) (local.get $stride)))
     (br_if $next_row (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
 

@@ -18,6 +18,26 @@ pub(super) fn positions_one() -> String {
         .collect()
 }
 
+/// The same with two windows.
+pub(super) fn positions_two() -> String {
+    (0..4)
+        .map(|lane| {
+            format!(
+                "(local.set $p (i32.load16_u (i32x4.extract_lane {lane} (local.get $at))))
+(local.set $s (f32x4.splat (f32x4.extract_lane {lane} (local.get $x))))
+(local.set $w (i32.add (local.get $thresholds) (i32.shl (local.get $p) (i32.const 2))))
+(i32.store16 offset={to} (local.get $to)
+  (i32.add (local.get $p)
+    (i32.popcnt (i16x8.bitmask
+      (i16x8.narrow_i32x4_s
+        (f32x4.lt (v128.load (local.get $w)) (local.get $s))
+        (f32x4.lt (v128.load offset=16 (local.get $w)) (local.get $s)))))))\n",
+                to = lane * 2
+            )
+        })
+        .collect()
+}
+
 /// The same with as many windows as the features need.
 pub(super) fn positions_many() -> String {
     (0..4)

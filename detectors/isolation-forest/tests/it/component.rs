@@ -100,7 +100,11 @@ impl Detector {
         self.score.call(&mut self.store, (batch,)).unwrap().0
     }
 
-    pub(crate) fn explain(&mut self, columns: usize, values: &[f64]) -> Result<Explanation, Refusal> {
+    pub(crate) fn explain(
+        &mut self,
+        columns: usize,
+        values: &[f64],
+    ) -> Result<Explanation, Refusal> {
         let batch = Batch {
             columns: columns as u32,
             values: values.into(),
