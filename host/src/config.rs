@@ -226,7 +226,11 @@ impl HttpSettings {
                 8 << 20,
                 "the longest scoring body",
             ),
-            read_timeout: read.seconds("read_timeout_seconds", 10, "to send headers, then a body"),
+            read_timeout: Duration::from_millis(read.positive(
+                "read_timeout_ms",
+                10_000,
+                "to send headers, then a body",
+            )),
             deadline: Duration::from_millis(read.positive(
                 "deadline_ms",
                 1000,

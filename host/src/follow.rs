@@ -307,6 +307,11 @@ impl Follower {
         self.findings
             .loaded
             .retain(|key, _| wanted.contains(key) || in_use.contains(key));
+        // What nobody asks for any more is not due again, or the follower would never rest.
+        let stand_ins = self.stand_ins();
+        let asked = |key: &Key| wanted.contains(key) || stand_ins.contains(key);
+        self.retries.retain(|key, _| asked(key));
+        self.findings.failed.retain(|key, _| asked(key));
     }
 
     /// Every detector that the document, an operator, the roster or the life before this one knows.

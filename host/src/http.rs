@@ -20,4 +20,4 @@ mod upload;
 pub use front::{Front, RequestIds};
 pub use listen::serve;
 pub use problem::{Code, Problem};
-pub use router::{ADMIN_PAGE, DATA_PAGE, admin, data};
+pub use router::{admin, data};

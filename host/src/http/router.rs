@@ -9,11 +9,6 @@ use axum::routing::{get, post, put};
 use super::{admin as operate, friendly, oip, openapi, param, repository, upload};
 use crate::app::App;
 
-/// The paths of the data port, for the test that compares them with `openapi.json`.
-pub const DATA_PAGE: &str = "data";
-/// The same of the admin port.
-pub const ADMIN_PAGE: &str = "admin";
-
 /// The data port.
 pub fn data(app: Arc<App>) -> Router {
     let router = Router::new()

@@ -255,9 +255,9 @@ impl<'a> Reader<'a> {
             self.at += 4;
             return Some(f64::NAN);
         }
-        let (value, length) = number(rest)?;
+        let (value, length) = number(rest).filter(|(value, _)| value.is_finite())?;
         self.at += length;
-        value.is_finite().then_some(value)
+        Some(value)
     }
 
     /// Whether the number here is valid but too large, such as `1e999`.

@@ -1,0 +1,12 @@
+//! The host as its callers meet it: routes, formats, reloads and its end, on the real engine with small forests. No test
+//! sleeps: the follower is polled by hand with the clock as an argument, and requests go to the router without a socket.
+
+mod formats;
+mod host;
+mod life;
+mod oip;
+mod reload;
+mod routes;
+mod surface;
+mod traffic;
+mod upload;
