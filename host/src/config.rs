@@ -87,8 +87,6 @@ pub struct HttpSettings {
 pub struct RosterSettings {
     /// How often the channel's folder is looked at, whether or not the system reported a change.
     pub poll: Duration,
-    /// The longest channel document.
-    pub document_limit_bytes: u64,
     /// How many copies of calls wait for a shadow before they are dropped and counted.
     pub shadow_queue: usize,
 }
@@ -259,11 +257,6 @@ impl RosterSettings {
                 "poll_seconds",
                 15,
                 "how often the channel's folder is looked at",
-            ),
-            document_limit_bytes: read.positive(
-                "document_limit_bytes",
-                1 << 20,
-                "the longest channel document",
             ),
             shadow_queue: read.positive("shadow_queue", 1024, "waiting copies for shadows"),
         }
