@@ -3,6 +3,7 @@
 pub mod channels;
 mod key;
 mod location;
+pub mod objects;
 mod store;
 
 pub use key::Key;

@@ -15,7 +15,7 @@ use crate::location::{StoreLocation, StoreOptions};
 
 mod error;
 mod folder;
-mod s3;
+pub(crate) mod s3;
 
 pub use error::StoreError;
 pub use folder::Step;

@@ -67,6 +67,11 @@ fn json<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, ChannelErro
 }
 
 fn yaml<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, ChannelError> {
+    if !bytes.ends_with(b"\n") {
+        // Cut inside a line, a number or a name would still parse, as another one.
+        let cause = "does not end with a newline, so it may be half written; end it with one";
+        return Err(invalid(file, None, cause.to_owned()));
+    }
     serde_saphyr::from_slice(bytes).map_err(|error| {
         let line = error
             .location()

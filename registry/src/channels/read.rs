@@ -15,7 +15,7 @@ use super::{ChannelError, DOCUMENT_FILE, LIMIT_BYTES};
 /// The link that the kubelet swaps.
 const KUBELET_LINK: &str = "..data";
 /// How often a folder that changes while it is read is read again.
-const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 64;
 
 /// One sound reading: the document, and the file in which each detector stands.
 pub(super) struct Reading {

@@ -28,6 +28,78 @@ pub(crate) async fn keeps_every_promise(store: &Store) {
     names_what_is_missing(store).await;
 }
 
+/// Clients that push other bytes under one name at once: one wins, the others are told which bytes won.
+pub(crate) async fn exactly_one_of_32_racing_pushes_wins(store: &Store, rounds: usize) {
+    for round in 0..rounds {
+        let name = release(&format!("raced@{round}.0.0"));
+        let mut race = tokio::task::JoinSet::new();
+        let start = std::sync::Arc::new(tokio::sync::Barrier::new(32));
+        for racer in 0..32 {
+            let (store, name, start) = (store.clone(), name.clone(), start.clone());
+            race.spawn(async move {
+                let component = Bytes::from(format!("{name} by {racer}"));
+                start.wait().await;
+                (
+                    Digest::of(&component),
+                    store.push(&name, component, Vec::new()).await,
+                )
+            });
+        }
+        let (mut winners, mut told) = (Vec::new(), Vec::new());
+        while let Some(racer) = race.join_next().await {
+            match racer.unwrap() {
+                (digest, Ok(Pushed::Created)) => winners.push(digest),
+                (
+                    pushed,
+                    Err(StoreError::Taken {
+                        stored,
+                        pushed: own,
+                        ..
+                    }),
+                ) => {
+                    assert_eq!(own, pushed);
+                    told.push(stored);
+                }
+                (_, other) => panic!("a racer got {other:?}"),
+            }
+        }
+        assert_eq!((winners.len(), told.len()), (1, 31), "round {round}");
+        assert!(
+            told.iter().all(|stored| *stored == winners[0]),
+            "round {round}"
+        );
+        assert_eq!(store.index(&name).await.unwrap().digest, winners[0]);
+        assert!(store.blob(&winners[0], LIMIT).await.is_ok());
+    }
+}
+
+/// Clients that push the same bytes at once are all content, and none is told that it lost.
+pub(crate) async fn racing_pushes_of_the_same_bytes_all_succeed(store: &Store) {
+    let name = release("agreed@1.0.0");
+    let mut race = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let (store, name) = (store.clone(), name.clone());
+        race.spawn(async move {
+            store
+                .push(&name, Bytes::from_static(b"agreed"), Vec::new())
+                .await
+        });
+    }
+    let answers: Vec<_> = race
+        .join_all()
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|pushed| **pushed == Pushed::Created)
+            .count(),
+        1
+    );
+}
+
 async fn gives_back_what_was_pushed(store: &Store) {
     let (name, component) = (release("pump@1.0.0"), Bytes::from_static(b"component"));
     let evidence = Bytes::from_static(b"{\"flip_rate\":0.01}");
@@ -203,4 +275,12 @@ async fn names_what_is_missing(store: &Store) {
 async fn a_folder_keeps_every_promise() {
     let home = tempfile::tempdir().unwrap();
     keeps_every_promise(&folder(&home.path().join("a/b/store")).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn races_for_a_version_in_a_folder_have_one_winner() {
+    let home = tempfile::tempdir().unwrap();
+    let store = folder(home.path()).await;
+    exactly_one_of_32_racing_pushes_wins(&store, 20).await;
+    racing_pushes_of_the_same_bytes_all_succeed(&store).await;
 }

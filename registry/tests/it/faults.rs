@@ -14,6 +14,7 @@ use crate::wire::Fault::{
 };
 use crate::wire::{Fault, Wire};
 
+const PLACE: &str = "s3://bucket/team";
 const COMPONENT: &[u8] = b"a component of some length";
 /// Long enough for an answer on a busy machine, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(700);
@@ -76,12 +77,12 @@ const LASTING_WRITES: [(Fault, &str); 8] = [
     (FlipRequest, "unavailable"),
 ];
 
-async fn store(wire: &Wire, fault: Fault) -> Store {
+async fn store(wire: &Wire, place: &str, fault: Fault) -> Store {
     let mut options = wire.options();
     if matches!(fault, Hang | HangAfter | StallBody) {
         options.attempt_timeout = SHORT;
     }
-    wire.store_with("s3://bucket/team", options).await
+    wire.store_with(place, options).await
 }
 
 /// If the index names a release, its bytes are there.
@@ -93,8 +94,14 @@ async fn is_sound(store: &Store, name: &str) -> bool {
 }
 
 /// Pushes through one fault at the request that `path` picks.
-pub(crate) async fn push_heals(wire: &Wire, index: usize, path: &'static str, fault: Fault) {
-    let store = store(wire, fault).await;
+pub(crate) async fn push_heals(
+    wire: &Wire,
+    place: &str,
+    index: usize,
+    path: &'static str,
+    fault: Fault,
+) {
+    let store = store(wire, place, fault).await;
     let name = format!("healed@{index}.0.0-{}", path.trim_matches('/'));
     wire.fault("PUT", path, fault);
     // Own bytes for each case: otherwise the blob of the case before is found.
@@ -109,8 +116,8 @@ pub(crate) async fn push_heals(wire: &Wire, index: usize, path: &'static str, fa
 }
 
 /// Reads an index entry and a component through one fault each.
-pub(crate) async fn read_heals(wire: &Wire, fault: Fault) {
-    let store = store(wire, fault).await;
+pub(crate) async fn read_heals(wire: &Wire, place: &str, fault: Fault) {
+    let store = store(wire, place, fault).await;
     let name = release("read@1.0.0");
     store
         .push(&name, Bytes::from_static(COMPONENT), Vec::new())
@@ -136,12 +143,22 @@ async fn a_bucket_keeps_every_promise() {
     keeps_every_promise(&Wire::memory().store("s3://bucket").await).await;
 }
 
+/// The form in which the same cases run before a real server.
+#[tokio::test]
+async fn a_wire_before_another_server_changes_nothing_and_breaks_what_it_shall() {
+    let server = Wire::memory();
+    let wire = Wire::before(server.address());
+    keeps_every_promise(&wire.store(PLACE).await).await;
+    push_heals(&wire, PLACE, 0, "/index/", CutAfter).await;
+    read_heals(&wire, PLACE, FlipAnswer).await;
+}
+
 #[tokio::test]
 async fn a_push_survives_one_fault_at_any_write() {
     let wire = Wire::memory();
     for (index, fault) in HEALED_WRITES.into_iter().enumerate() {
         for path in ["/blobs/", "/index/"] {
-            push_heals(&wire, index, path, fault).await;
+            push_heals(&wire, PLACE, index, path, fault).await;
         }
     }
 }
@@ -150,14 +167,14 @@ async fn a_push_survives_one_fault_at_any_write() {
 async fn a_read_survives_one_fault() {
     let wire = Wire::memory();
     for fault in HEALED_READS {
-        read_heals(&wire, fault).await;
+        read_heals(&wire, PLACE, fault).await;
     }
 }
 
 #[tokio::test]
 async fn names_each_fault_that_lasts_while_reading() {
     let wire = Wire::memory();
-    let quiet = wire.store("s3://bucket/team").await;
+    let quiet = wire.store(PLACE).await;
     quiet
         .push(
             &release("pump@1.0.0"),
@@ -168,7 +185,7 @@ async fn names_each_fault_that_lasts_while_reading() {
         .unwrap();
     for (fault, kind) in LASTING_READS {
         wire.faults(3, "GET", "/blobs/", fault);
-        let error = store(&wire, fault)
+        let error = store(&wire, PLACE, fault)
             .await
             .blob(&Digest::of(COMPONENT), 100_000)
             .await
@@ -176,7 +193,7 @@ async fn names_each_fault_that_lasts_while_reading() {
         wire.heal();
         assert_eq!(error.kind(), kind, "{fault:?}: {error}");
         let text = error.to_string();
-        assert!(text.contains("s3://bucket/team"), "{text}");
+        assert!(text.contains(PLACE), "{text}");
         let about_the_store = ["credentials", "no_bucket"].contains(&kind);
         assert!(
             about_the_store || text.contains(&Digest::of(COMPONENT).hex()),
@@ -190,7 +207,7 @@ async fn names_each_fault_that_lasts_while_writing_and_leaves_no_half_release() 
     for path in ["/blobs/", "/index/"] {
         for (fault, kind) in LASTING_WRITES {
             let wire = Wire::memory();
-            let store = store(&wire, fault).await;
+            let store = store(&wire, PLACE, fault).await;
             wire.faults(3, "PUT", path, fault);
             let error = store
                 .push(
@@ -219,7 +236,7 @@ async fn names_each_fault_that_lasts_while_writing_and_leaves_no_half_release() 
 #[tokio::test]
 async fn attempts_are_bounded() {
     let wire = Wire::memory();
-    let store = wire.store("s3://bucket/team").await;
+    let store = wire.store(PLACE).await;
     wire.faults(100, "GET", "/index/", Answer(503, "SlowDown"));
     let error = store.index(&release("pump@1.0.0")).await.unwrap_err();
     assert!(
@@ -241,7 +258,7 @@ async fn one_deadline_covers_all_attempts() {
     let wire = Wire::memory();
     let mut options = wire.options();
     (options.attempts, options.operation_timeout) = (1000, SHORT);
-    let store = wire.store_with("s3://bucket/team", options).await;
+    let store = wire.store_with(PLACE, options).await;
     wire.fault("GET", "/index/", Hang);
     let error = store.index(&release("pump@1.0.0")).await.unwrap_err();
     assert_eq!(error.kind(), "timeout", "{error}");
@@ -252,7 +269,7 @@ async fn one_deadline_covers_all_attempts() {
 #[tokio::test]
 async fn works_without_the_right_to_list() {
     let wire = Wire::memory();
-    let store = wire.store("s3://bucket/team").await;
+    let store = wire.store(PLACE).await;
     let name = release("pump@1.0.0");
     wire.fault("GET", "/index/", Answer(403, "AccessDenied"));
     assert_eq!(
@@ -273,7 +290,7 @@ async fn works_without_the_right_to_list() {
 #[tokio::test]
 async fn tells_a_push_that_lost_a_race() {
     let wire = Wire::memory();
-    let store = wire.store("s3://bucket/team").await;
+    let store = wire.store(PLACE).await;
     let name = release("pump@1.0.0");
     store
         .push(&name, Bytes::from_static(b"other"), Vec::new())

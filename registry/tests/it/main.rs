@@ -2,5 +2,7 @@
 
 mod channels;
 mod contract;
+mod crash;
 mod faults;
+mod objects;
 mod wire;

@@ -12,6 +12,10 @@ use std::time::Duration;
 use hodoscope_registry::{S3Credentials, S3Options, Store, StoreLocation, StoreOptions};
 use hodoscope_release::Digest;
 
+/// What `verify/s3/run` gives its server; the memory takes any key.
+pub(crate) const KEY: &str = "hodoscope-verify";
+const SECRET: &str = "no-secret-on-loopback";
+
 /// How a request is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -75,6 +79,10 @@ impl Wire {
         Self::start(Behind::Memory(Arc::default()))
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn before(server: SocketAddr) -> Self {
         Self::start(Behind::Server(server))
     }
@@ -112,7 +120,9 @@ impl Wire {
         path: &'static str,
         fault: Fault,
     ) -> &Self {
-        (0..count).for_each(|_| drop(self.fault(method, path, fault)));
+        for _ in 0..count {
+            self.fault(method, path, fault);
+        }
         self
     }
 
@@ -121,13 +131,24 @@ impl Wire {
         std::mem::take(&mut *self.script.lock().unwrap()).len()
     }
 
+    /// Puts an object into the memory, as another client would.
+    pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
+        let Behind::Memory(objects) = &self.behind else {
+            panic!("only into the memory")
+        };
+        objects
+            .lock()
+            .unwrap()
+            .insert(path.to_owned(), bytes.to_vec());
+    }
+
     /// The requests so far, as `METHOD path`.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 
     pub(crate) fn options(&self) -> S3Options {
-        options(format!("http://{}", self.address), "key", "secretsecret")
+        options(format!("http://{}", self.address), KEY)
     }
 
     pub(crate) async fn store(&self, location: &str) -> Store {
@@ -211,14 +232,14 @@ impl Wire {
 }
 
 /// Options for a server on loopback, with pauses too short to notice and deadlines too long to meet by chance.
-pub(crate) fn options(endpoint: String, id: &str, secret: &str) -> S3Options {
+pub(crate) fn options(endpoint: String, id: &str) -> S3Options {
     S3Options {
         endpoint: Some(endpoint),
         path_style: true,
         region: Some("us-east-1".to_owned()),
         credentials: S3Credentials::Fixed {
             id: id.to_owned(),
-            secret: secret.to_owned(),
+            secret: SECRET.to_owned(),
         },
         attempts: 3,
         first_pause: Duration::from_millis(1),
