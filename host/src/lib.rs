@@ -1,12 +1,15 @@
 //! The composition of Hodoscope: settings, commands, and the server that they start. `main` only calls [`commands::Cli`].
 
 pub mod app;
+pub mod channel_change;
 pub mod columns;
 pub mod commands;
 pub mod config;
 pub mod follow;
 pub mod gate;
 pub mod http;
+pub mod pins;
+pub mod releases;
 pub mod roster;
 pub mod rows;
 pub mod shadow;

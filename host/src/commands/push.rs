@@ -1,14 +1,111 @@
-//! `hodoscope push`: a place for its owner to fill.
+//! `hodoscope push`: the gate, and then the store. What the gate refuses never reaches the store.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use hodoscope_engine::{Detector, Report};
+use hodoscope_registry::Pushed;
+use hodoscope_release::{DetectorName, ReleaseName};
+use serde::Serialize;
+
 use super::Context;
+use crate::{gate, releases};
 
-/// The arguments of `hodoscope push`.
+/// The key under which trainers write the detector's name into a component.
+const NAME_KEY: &str = "detector";
+
+/// What to push, and as what.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The component
+    pub component: PathBuf,
+    /// The version, for instance 1.4.0; it can never be given to other bytes
+    #[arg(long, value_name = "SEMVER")]
+    pub version: String,
+    /// The detector's name [default: the one that the trainer wrote into the component]
+    #[arg(long)]
+    pub name: Option<DetectorName>,
+    /// A document about the release, for instance evidence=report.json; may be repeated
+    #[arg(long, value_name = "NAME=FILE")]
+    pub document: Vec<String>,
+}
 
-/// Runs the command.
-pub fn run(_args: Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`push` is not part of this build yet")
+#[derive(Serialize)]
+struct Answer<'a> {
+    release: &'a ReleaseName,
+    store: String,
+    pushed: Pushed,
+    size_bytes: usize,
+    report: &'a Report,
+}
+
+/// Runs the command: exit code 0 if the release is in the store, 1 if the gate or the store refuses it.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let limit_bytes = context.config.engine.component_limit_bytes as u64;
+    let component = releases::read_component(&args.component, limit_bytes)?;
+    let documents = args
+        .document
+        .iter()
+        .map(|pair| document(pair))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let loaded = gate::engine(&context.config)?.load(&component);
+    let verdict = gate::verdict(&loaded);
+    let detector = match loaded {
+        Ok(detector) => detector,
+        Err(refusal) => {
+            context.answer(&refusal, verdict)?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let release = ReleaseName::new(name(args.name, &detector)?, &args.version)?;
+    let size_bytes = component.len();
+    let (store, pushed) = context.block_on(async {
+        let store = releases::open_store(&context.config).await?;
+        let pushed = store.push(&release, component, documents).await?;
+        anyhow::Ok((store.to_string(), pushed))
+    })??;
+    let done = match pushed {
+        Pushed::Created => format!("pushed {release} to {store}"),
+        Pushed::Unchanged => format!("{release} is in {store} already, with the same bytes"),
+    };
+    let next = format!(
+        "hodoscope promote {release} --channel {}",
+        context.config.channel
+    );
+    let answer = Answer {
+        release: &release,
+        store,
+        pushed,
+        size_bytes,
+        report: detector.report(),
+    };
+    context.answer(
+        &answer,
+        format_args!("{verdict}\n{done}\n  next:     {next}"),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn name(given: Option<DetectorName>, detector: &Detector) -> anyhow::Result<DetectorName> {
+    if let Some(name) = given {
+        return Ok(name);
+    }
+    let metadata = &detector.description().metadata;
+    match metadata.iter().find(|(key, _)| key == NAME_KEY) {
+        Some((_, name)) => name
+            .parse()
+            .context("the component's own name is not usable; give one with --name"),
+        None => bail!("the component does not say its name; give one with --name"),
+    }
+}
+
+fn document(pair: &str) -> anyhow::Result<(String, Bytes)> {
+    let Some((name, file)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        bail!("`{pair}` is not a document; write NAME=FILE, for instance evidence=report.json");
+    };
+    let limit_bytes = hodoscope_registry::DOCUMENT_LIMIT_BYTES;
+    let bytes = releases::read_component(file.as_ref(), limit_bytes)?;
+    Ok((name.to_owned(), bytes))
 }

@@ -7,11 +7,11 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use hodoscope_engine::{Detector, Engine};
-use hodoscope_registry::Store;
 use hodoscope_release::{Digest, ReleaseName};
 
 use super::Context;
 use crate::config::Config;
+use crate::releases;
 
 /// A release in the store, or a component file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,8 @@ impl Reference {
                 path.display()
             ),
             Self::File(path) => {
-                std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))
+                let limit_bytes = context.config.engine.component_limit_bytes as u64;
+                Ok(releases::read_component(path, limit_bytes)?.to_vec())
             }
             Self::Release(release) => context.block_on(fetch(&context.config, release))?,
         }
@@ -69,21 +70,18 @@ impl Reference {
 }
 
 async fn fetch(config: &Config, release: &ReleaseName) -> anyhow::Result<Vec<u8>> {
-    let entry = open(config).await?.index(release).await?;
+    let entry = releases::open_store(config).await?.index(release).await?;
     fetch_blob(config, &entry.digest).await
 }
 
 /// The component with this digest, from the configured store.
 pub(crate) async fn fetch_blob(config: &Config, digest: &Digest) -> anyhow::Result<Vec<u8>> {
     let limit = config.engine.component_limit_bytes as u64;
-    Ok(open(config).await?.blob(digest, limit).await?.to_vec())
-}
-
-/// The configured store.
-pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
-    let settings = &config.store;
-    let options = crate::app::store_options(settings);
-    Ok(Store::open(&settings.location, &options).await?)
+    Ok(releases::open_store(config)
+        .await?
+        .blob(digest, limit)
+        .await?
+        .to_vec())
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use hodoscope_registry::Pushed;
 use hodoscope_release::{Digest, ReleaseName, Version};
 use serde::Serialize;
 
-use super::reference::{Reference, open};
+use super::reference::Reference;
 use super::{Context, train};
 use crate::gate;
+use crate::releases::open_store;
 
 /// Which release, and where its threshold goes.
 #[derive(Debug, clap::Args)]
@@ -100,7 +101,7 @@ fn push(release: &ReleaseName, retuned: &Retuned, context: &Context) -> anyhow::
     let component = Bytes::from(retuned.component.clone());
     context.block_on(async {
         anyhow::Ok(
-            open(&context.config)
+            open_store(&context.config)
                 .await?
                 .push(release, component, Vec::new())
                 .await?,
