@@ -41,12 +41,14 @@ def every_job_has_a_time_limit_and_every_workflow_a_queue():
     assert all("concurrency" in flow for flow in flows.values())
 
 
-def what_forks_can_start_holds_no_secret():
+def what_forks_can_start_holds_no_secret_and_writes_no_more_than_findings():
     for name, flow in flows.items():
         events = flow.get("on", flow.get(True))
         assert "pull_request_target" not in events and "workflow_run" not in events, name
         if "pull_request" in events:
             assert "secrets." not in texts[name] and "id-token" not in texts[name], name
+            rights = [right for _, job in flow["jobs"].items() for right in job["permissions"].items()]
+            assert set(rights) <= {("contents", "read"), ("security-events", "write")}, f"{name}: {rights}"
 
 
 def whoever_takes_a_role_or_a_secret_is_bound_to_an_environment():

@@ -9,10 +9,10 @@ crane registry serve --address "127.0.0.1:$port" >"$out/registry.log" 2>&1 &
 registry=$!
 trap 'kill "$registry" 2>/dev/null || true' EXIT
 export HELM_FLAGS=--plain-http
-for _ in $(seq 50); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
+for _ in $(seq 300); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
 push() { helm/push "oci://127.0.0.1:$port/charts"; }
 check "the chart is pushed" push
-again() { push | grep -q "with the same files"; }
+again() { push >"$out/again" && grep -q "with the same files" "$out/again"; }
 check "the same chart again is no change" again
 raised() { # another chart under the same version, from a copy of the tree
   rm -rf "$out/tree"
@@ -76,7 +76,7 @@ cat >"$out/docker" <<FAKE
 case "\$*" in "image inspect "*) echo "other.example/x@sha256:$(printf '%064d' 3)"; echo "$image" ;; esac
 FAKE
 chmod +x "$out/docker"
-pushed() { NO_LOGIN=1 DOCKER=$out/docker REPOSITORY=registry.example/hodoscope TAG=v1 image/push | grep -qx "image=$image"; }
+pushed() { NO_LOGIN=1 DOCKER=$out/docker REPOSITORY=registry.example/hodoscope TAG=v1 image/push >"$out/pushed" && grep -qx "image=$image" "$out/pushed"; }
 check "a pushed image is told by its digest" pushed
 lost() { NO_LOGIN=1 DOCKER=true REPOSITORY=registry.example/hodoscope TAG=v1 image/push; }
 refuses "an image without a digest" "no digest" lost
