@@ -4,6 +4,7 @@
 pub mod build;
 pub mod compile;
 pub mod config;
+pub mod demo;
 pub mod evaluate;
 pub mod import;
 pub mod inspect;
@@ -120,6 +121,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Send a live stream with anomalies and a drift to a host
     Simulate(simulate::Args),
+    /// Tell the whole story in a folder of its own: train, serve, drift, retrain, swap, roll back
+    Demo(demo::Args),
     /// Print every setting with its origin
     Config(config::Args),
     /// Body of the compiling child process: a component on standard input, compiled code on standard output
@@ -213,6 +216,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, context),
             Self::Status(args) => status::run(args, context),
             Self::Score(args) => score::run(args, context),
+            Self::Demo(args) => demo::run(args, context),
             Self::Evaluate(args) => evaluate::run(args, context),
             Self::Simulate(args) => simulate::run(args, context),
             Self::Config(args) => config::run(args, context),

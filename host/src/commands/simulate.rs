@@ -34,7 +34,7 @@ use report::{Live, Summary, Swaps};
 use source::{Replay, Rows, Source};
 use telemetry::{SENSORS, Telemetry, Wear};
 
-use client::Address;
+pub(crate) use client::{Address, Connection};
 use pace::Rate;
 
 /// How long a generator streams if nothing is said.

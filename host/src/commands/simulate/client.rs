@@ -48,14 +48,14 @@ impl std::fmt::Display for Address {
 
 /// Why there was no answer. The text is a fixed word, for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoAnswer {
+pub(crate) enum NoAnswer {
     Connect,
     Timeout,
     Broken,
 }
 
 impl NoAnswer {
-    pub(super) const fn kind(self) -> &'static str {
+    pub(crate) const fn kind(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Timeout => "timeout",
@@ -65,7 +65,7 @@ impl NoAnswer {
 }
 
 /// A connection, open or to be opened.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     address: Address,
     deadline: Duration,
     open: Option<SendRequest<Full<Bytes>>>,
@@ -73,7 +73,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(address: Address, deadline: Duration) -> Self {
+    pub(crate) fn new(address: Address, deadline: Duration) -> Self {
         Self {
             address,
             deadline,
@@ -83,7 +83,7 @@ impl Connection {
     }
 
     /// Sends one request and reads the whole answer.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &mut self,
         method: Method,
         path: &str,
