@@ -12,7 +12,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::Context;
-use host::Host;
 use shell::Shell;
 
 /// The arguments of `hodoscope demo`.
