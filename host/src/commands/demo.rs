@@ -30,7 +30,10 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let shell = Shell::new(&args.folder)?;
     let mut host = context.block_on(story::tell(&shell))??;
-    shell.say(&format!("\nAll steps held, in {:.0} s.", started.elapsed().as_secs_f64()));
+    shell.say(&format!(
+        "\nAll steps held, in {:.0} s.",
+        started.elapsed().as_secs_f64()
+    ));
     let stays = std::io::stdout().is_terminal() && !args.ends;
     if stays {
         shell.say(&host.next_commands(&shell));

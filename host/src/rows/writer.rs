@@ -31,7 +31,27 @@ pub struct Writer {
 #[derive(Debug)]
 enum Finished {
     Stream,
-    Rename { part: PathBuf, path: PathBuf },
+    Rename(Part),
+}
+
+/// A file that is not whole yet; it is removed if nobody gives it its name.
+#[derive(Debug)]
+struct Part {
+    part: PathBuf,
+    path: PathBuf,
+}
+
+impl Part {
+    fn rename(&self) -> std::io::Result<()> {
+        std::fs::rename(&self.part, &self.path)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // After a rename there is nothing to remove, which is what is wanted.
+        let _ = std::fs::remove_file(&self.part);
+    }
 }
 
 enum Out {
@@ -105,9 +125,12 @@ impl Writer {
                 finished: Finished::Stream,
             });
         }
-        let part = PathBuf::from(format!("{}.part", path.display()));
+        let part = Part {
+            part: PathBuf::from(format!("{}.part", path.display())),
+            path: path.to_path_buf(),
+        };
         let create = || {
-            File::create(&part)
+            File::create(&part.part)
                 .map(|file| BufWriter::with_capacity(1 << 20, file))
                 .map_err(writing(path))
         };
@@ -130,10 +153,7 @@ impl Writer {
         };
         Ok(Self {
             out,
-            finished: Finished::Rename {
-                part,
-                path: path.to_path_buf(),
-            },
+            finished: Finished::Rename(part),
         })
     }
 
@@ -156,7 +176,7 @@ impl Writer {
         }
         match &self.finished {
             Finished::Stream => Ok(()),
-            Finished::Rename { part, path } => std::fs::rename(part, path).map_err(writing(path)),
+            Finished::Rename(part) => part.rename().map_err(writing(&part.path)),
         }
     }
 }
@@ -165,7 +185,7 @@ impl Finished {
     fn path(&self) -> PathBuf {
         match self {
             Self::Stream => PathBuf::from("standard output"),
-            Self::Rename { path, .. } => path.clone(),
+            Self::Rename(part) => part.path.clone(),
         }
     }
 }

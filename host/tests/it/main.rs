@@ -1,12 +1,15 @@
 //! The host as its callers meet it: routes, formats, reloads and its end, on the real engine with small forests. No test
 //! sleeps: the follower is polled by hand with the clock as an argument, and requests go to the router without a socket.
 
+mod binary;
 mod formats;
 mod host;
 mod life;
+mod offline;
 mod oip;
 mod reload;
 mod routes;
 mod surface;
+mod swap;
 mod traffic;
 mod upload;

@@ -41,8 +41,10 @@ impl Host {
             .context("failed to start `hodoscope serve`")?;
         let mut host = Self { child, data, admin };
         let path = format!("/v1/detectors/{detector}");
-        host.wait_until(&path, "it serves the detector", |answer| answer.get("digest").is_some_and(Value::is_string))
-            .await?;
+        host.wait_until(&path, "it serves the detector", |answer| {
+            answer.get("digest").is_some_and(Value::is_string)
+        })
+        .await?;
         Ok(host)
     }
 
@@ -71,13 +73,24 @@ impl Host {
     }
 
     /// One request of the data port, with a JSON answer.
-    pub(super) async fn call(&self, method: Method, path: &str, body: &str) -> anyhow::Result<Value> {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> anyhow::Result<Value> {
         let address: Address = self.url().parse().map_err(anyhow::Error::msg)?;
         let mut connection = Connection::new(address, CALL);
-        let answer = connection.call(method, path, Bytes::from(body.to_owned())).await;
-        let (status, body) = answer.map_err(|no_answer| anyhow::anyhow!("no answer: {}", no_answer.kind()))?;
+        let answer = connection
+            .call(method, path, Bytes::from(body.to_owned()))
+            .await;
+        let (status, body) =
+            answer.map_err(|no_answer| anyhow::anyhow!("no answer: {}", no_answer.kind()))?;
         if !status.is_success() {
-            bail!("{path} answered {status}: {}", String::from_utf8_lossy(&body));
+            bail!(
+                "{path} answered {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
         }
         Ok(serde_json::from_slice(&body)?)
     }
@@ -112,7 +125,8 @@ impl Host {
     /// Ends it as a supervisor would, and waits until it has drained.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).context("failed to signal the host")?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+            .context("failed to signal the host")?;
         let status = self.child.wait()?;
         if !status.success() {
             bail!("the host ended with {status} after SIGTERM");
@@ -131,8 +145,20 @@ impl Drop for Host {
 
 fn free_ports() -> anyhow::Result<[SocketAddr; 2]> {
     let bind = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    let known: Vec<TcpListener> = PORTS.into_iter().filter_map(|port| bind(port).ok()).collect();
-    let listeners = if known.len() == PORTS.len() { known } else { vec![bind(0)?, bind(0)?] };
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
-    addresses.try_into().map_err(|_| anyhow::anyhow!("no two free ports"))
+    let known: Vec<TcpListener> = PORTS
+        .into_iter()
+        .filter_map(|port| bind(port).ok())
+        .collect();
+    let listeners = if known.len() == PORTS.len() {
+        known
+    } else {
+        vec![bind(0)?, bind(0)?]
+    };
+    let addresses = listeners
+        .iter()
+        .map(TcpListener::local_addr)
+        .collect::<Result<Vec<_>, _>>()?;
+    addresses
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("no two free ports"))
 }

@@ -23,11 +23,16 @@ impl Shell {
     /// Makes a fresh folder.
     pub(super) fn new(folder: &Path) -> anyhow::Result<Self> {
         if folder.join(MARKER).exists() {
-            fs::remove_dir_all(folder).with_context(|| format!("failed to empty {}", folder.display()))?;
+            fs::remove_dir_all(folder)
+                .with_context(|| format!("failed to empty {}", folder.display()))?;
         } else if folder.exists() && fs::read_dir(folder)?.next().is_some() {
-            bail!("{} is not empty and no demo made it; give another --folder", folder.display());
+            bail!(
+                "{} is not empty and no demo made it; give another --folder",
+                folder.display()
+            );
         }
-        fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("failed to make {}", folder.display()))?;
         fs::write(folder.join(MARKER), "")?;
         let folder = folder.canonicalize()?;
         let program = std::env::current_exe().context("failed to find this executable")?;
@@ -62,9 +67,14 @@ impl Shell {
             .with_context(|| format!("failed to start `hodoscope {line}`"))?;
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
-            bail!("`hodoscope {line}` failed ({}): {}", output.status, text.trim());
+            bail!(
+                "`hodoscope {line}` failed ({}): {}",
+                output.status,
+                text.trim()
+            );
         }
-        serde_json::from_str(&text).with_context(|| format!("`hodoscope {line}` printed no JSON: {text}"))
+        serde_json::from_str(&text)
+            .with_context(|| format!("`hodoscope {line}` printed no JSON: {text}"))
     }
 
     /// Prints a command as a person would type it.
@@ -75,7 +85,11 @@ impl Shell {
     /// The command, not yet started.
     pub(super) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(line.split_whitespace()).current_dir(&self.folder).env_clear().stdin(Stdio::null());
+        command
+            .args(line.split_whitespace())
+            .current_dir(&self.folder)
+            .env_clear()
+            .stdin(Stdio::null());
         command
     }
 }
@@ -83,11 +97,15 @@ impl Shell {
 /// A number of an answer.
 pub(super) fn number(answer: &Value, pointer: &str) -> anyhow::Result<f64> {
     let found = answer.pointer(pointer);
-    found.and_then(Value::as_f64).with_context(|| format!("no number at {pointer} of {answer}"))
+    found
+        .and_then(Value::as_f64)
+        .with_context(|| format!("no number at {pointer} of {answer}"))
 }
 
 /// A text of an answer.
 pub(super) fn text<'a>(answer: &'a Value, pointer: &str) -> anyhow::Result<&'a str> {
     let found = answer.pointer(pointer);
-    found.and_then(Value::as_str).with_context(|| format!("no text at {pointer} of {answer}"))
+    found
+        .and_then(Value::as_str)
+        .with_context(|| format!("no text at {pointer} of {answer}"))
 }

@@ -41,11 +41,15 @@ pub(super) async fn tell(shell: &Shell) -> anyhow::Result<Host> {
 }
 
 fn first_release(shell: &Shell) -> anyhow::Result<()> {
-    shell.step(1, "Telemetry of sixteen pumps: eight sensors, 1 % faults. The labels are for measuring only.");
+    shell.step(
+        1,
+        "Telemetry of sixteen pumps: eight sensors, 1 % faults. The labels are for measuring only.",
+    );
     shell.run("simulate --generate 60000 --out pumps.csv")?;
 
     shell.step(2, "Train an isolation forest. The result is a WebAssembly component, made without a compiler toolchain.");
-    let trained = shell.run("train pumps.csv --name pump --label label --contamination 0.012 --out pump-1.wasm")?;
+    let trained = shell
+        .run("train pumps.csv --name pump --label label --contamination 0.012 --out pump-1.wasm")?;
     let auc = number(&trained, "/roc_auc")?;
     shell.say(&format!(
         "    {:.0} rows in {:.2} s, ROC-AUC {auc:.3}, {:.0} KiB",
@@ -53,15 +57,27 @@ fn first_release(shell: &Shell) -> anyhow::Result<()> {
         number(&trained, "/seconds")?,
         number(&trained, "/size_bytes")? / 1024.0
     ));
-    ensure!(auc > 0.9, "the first release hardly finds anything: ROC-AUC {auc}");
+    ensure!(
+        auc > 0.9,
+        "the first release hardly finds anything: ROC-AUC {auc}"
+    );
 
-    shell.step(3, "Look into it: all that it does is in these bytes, and the digest names them.");
+    shell.step(
+        3,
+        "Look into it: all that it does is in these bytes, and the digest names them.",
+    );
     let inspected = shell.run("inspect pump-1.wasm")?;
     let digest = text(&trained, "/digest")?;
     shell.say(&format!("    {digest}"));
-    ensure!(inspected.to_string().contains(digest), "inspect shows another digest than train");
+    ensure!(
+        inspected.to_string().contains(digest),
+        "inspect shows another digest than train"
+    );
 
-    shell.step(4, "Push it through the gate into the store, and let the local channel want it.");
+    shell.step(
+        4,
+        "Push it through the gate into the store, and let the local channel want it.",
+    );
     shell.run("push pump-1.wasm --version 1.0.0")?;
     shell.run("promote pump@1.0.0")?;
     Ok(())
@@ -78,8 +94,12 @@ async fn score(shell: &Shell, host: &Host) -> anyhow::Result<()> {
     shell.step(6, "Score a normal row, and one with a hot bearing.");
     let url = format!("{}/v1/detectors/pump/score", host.url());
     shell.say(&format!("    $ curl '{url}?explain=true' -d '{HOT}'"));
-    let normal = host.call(Method::POST, "/v1/detectors/pump/score", NORMAL).await?;
-    let hot = host.call(Method::POST, "/v1/detectors/pump/score?explain=true", HOT).await?;
+    let normal = host
+        .call(Method::POST, "/v1/detectors/pump/score", NORMAL)
+        .await?;
+    let hot = host
+        .call(Method::POST, "/v1/detectors/pump/score?explain=true", HOT)
+        .await?;
     let verdict = |answer: &Value| answer.pointer("/anomalies/0").and_then(Value::as_bool);
     let reason = text(&hot, "/explanations/0/features/0/feature")?;
     shell.say(&format!(
@@ -87,8 +107,14 @@ async fn score(shell: &Shell, host: &Host) -> anyhow::Result<()> {
         number(&normal, "/scores/0")?,
         number(&hot, "/scores/0")?
     ));
-    ensure!(verdict(&normal) == Some(false), "the normal row is called an anomaly: {normal}");
-    ensure!(verdict(&hot) == Some(true), "the hot row is not called an anomaly: {hot}");
+    ensure!(
+        verdict(&normal) == Some(false),
+        "the normal row is called an anomaly: {normal}"
+    );
+    ensure!(
+        verdict(&hot) == Some(true),
+        "the hot row is not called an anomaly: {hot}"
+    );
     Ok(())
 }
 
@@ -108,14 +134,27 @@ fn drift(shell: &Shell) -> anyhow::Result<()> {
         percent(before),
         percent(after)
     ));
-    ensure!(before < 0.03, "too many false alarms before drift: {}", percent(before));
-    ensure!(after > 0.1 && after > 5.0 * before, "drift raised no false alarms: {}", percent(after));
+    ensure!(
+        before < 0.03,
+        "too many false alarms before drift: {}",
+        percent(before)
+    );
+    ensure!(
+        after > 0.1 && after > 5.0 * before,
+        "drift raised no false alarms: {}",
+        percent(after)
+    );
     Ok(())
 }
 
 fn second_release(shell: &Shell) -> anyhow::Result<()> {
-    shell.step(8, "Train again on what was just seen, push it as 1.1.0, and compare both on those rows.");
-    shell.run("train recent.csv --name pump --label label --contamination 0.012 --out pump-2.wasm")?;
+    shell.step(
+        8,
+        "Train again on what was just seen, push it as 1.1.0, and compare both on those rows.",
+    );
+    shell.run(
+        "train recent.csv --name pump --label label --contamination 0.012 --out pump-2.wasm",
+    )?;
     shell.run("push pump-2.wasm --version 1.1.0")?;
     let evidence = shell.run("evaluate pump@1.0.0 pump@1.1.0 --rows recent.csv --label label")?;
     let old = number(&evidence, "/current/false_alarm_rate")?;
@@ -129,14 +168,24 @@ fn second_release(shell: &Shell) -> anyhow::Result<()> {
         percent(found),
         percent(number(&evidence, "/flip_rate")?)
     ));
-    ensure!(new < 0.03 && new < old / 3.0, "the new release is no better: {}", percent(new));
-    ensure!(found > 0.5, "the new release finds too little: {}", percent(found));
+    ensure!(
+        new < 0.03 && new < old / 3.0,
+        "the new release is no better: {}",
+        percent(new)
+    );
+    ensure!(
+        found > 0.5,
+        "the new release finds too little: {}",
+        percent(found)
+    );
     Ok(())
 }
 
 async fn promote_under_load(shell: &Shell, host: &mut Host) -> anyhow::Result<()> {
     shell.step(9, "Promote it while requests run.");
-    let line = format!("simulate --detector pump --rate {RATE} --batch 20 --duration 9 --drift-at 0 --drift-ramp 0 --seed 3");
+    let line = format!(
+        "simulate --detector pump --rate {RATE} --batch 20 --duration 9 --drift-at 0 --drift-ramp 0 --seed 3"
+    );
     shell.show(&format!("{line} &"));
     let mut stream = shell
         .command(&line)
@@ -151,23 +200,44 @@ async fn promote_under_load(shell: &Shell, host: &mut Host) -> anyhow::Result<()
         shell.say(&format!("    {}", line?));
     }
     shell.run("promote pump@1.1.0")?;
-    let wanted = |answer: &Value| answer.get("release").and_then(Value::as_str) == Some("pump@1.1.0");
-    let took = host.wait_until("/v1/detectors/pump", "it serves pump@1.1.0", wanted).await?;
-    shell.say(&format!("    swapped after {:.0} ms", took.as_secs_f64() * 1e3));
+    let wanted =
+        |answer: &Value| answer.get("release").and_then(Value::as_str) == Some("pump@1.1.0");
+    let took = host
+        .wait_until("/v1/detectors/pump", "it serves pump@1.1.0", wanted)
+        .await?;
+    shell.say(&format!(
+        "    swapped after {:.0} ms",
+        took.as_secs_f64() * 1e3
+    ));
     for line in lines {
         shell.say(&format!("    {}", line?));
     }
     let summary = finished(stream)?;
     no_failures(&summary)?;
-    let rate = |version: &str| number(&summary, &format!("/releases/pump@{version}/false_alarm_rate"));
+    let rate = |version: &str| {
+        number(
+            &summary,
+            &format!("/releases/pump@{version}/false_alarm_rate"),
+        )
+    };
     let (old, new) = (rate("1.0.0")?, rate("1.1.0")?);
-    shell.say(&format!("    0 failed requests. False alarms: {} by 1.0.0, {} by 1.1.0.", percent(old), percent(new)));
-    ensure!(old > 0.1 && new < 0.03, "the swap did not end the false alarms");
+    shell.say(&format!(
+        "    0 failed requests. False alarms: {} by 1.0.0, {} by 1.1.0.",
+        percent(old),
+        percent(new)
+    ));
+    ensure!(
+        old > 0.1 && new < 0.03,
+        "the swap did not end the false alarms"
+    );
     Ok(())
 }
 
 fn swap_under_load(shell: &Shell) -> anyhow::Result<()> {
-    shell.step(10, &format!("Swap {SWAPS} times, back and forth, under load."));
+    shell.step(
+        10,
+        &format!("Swap {SWAPS} times, back and forth, under load."),
+    );
     let summary = shell.run(&format!(
         "simulate --detector pump --rate {RATE} --batch 20 --duration 2 --drift-at 0 --drift-ramp 0 --seed 4 --swaps {SWAPS}"
     ))?;
@@ -179,16 +249,25 @@ fn swap_under_load(shell: &Shell) -> anyhow::Result<()> {
         number(&summary, "/swaps/p99_ms_with")?,
         number(&summary, "/swaps/p99_ms_without")?
     ));
-    ensure!(number(&summary, "/swaps/done")? == f64::from(SWAPS), "not all swaps were seen");
+    ensure!(
+        number(&summary, "/swaps/done")? == f64::from(SWAPS),
+        "not all swaps were seen"
+    );
     Ok(())
 }
 
 async fn roll_back(shell: &Shell, host: &mut Host) -> anyhow::Result<()> {
     shell.step(11, "Roll back: one command, one edit of the channel.");
     shell.run("rollback pump")?;
-    let wanted = |answer: &Value| answer.get("release").and_then(Value::as_str) == Some("pump@1.0.0");
-    let took = host.wait_until("/v1/detectors/pump", "it serves pump@1.0.0", wanted).await?;
-    shell.say(&format!("    pump@1.0.0 serves again after {:.0} ms", took.as_secs_f64() * 1e3));
+    let wanted =
+        |answer: &Value| answer.get("release").and_then(Value::as_str) == Some("pump@1.0.0");
+    let took = host
+        .wait_until("/v1/detectors/pump", "it serves pump@1.0.0", wanted)
+        .await?;
+    shell.say(&format!(
+        "    pump@1.0.0 serves again after {:.0} ms",
+        took.as_secs_f64() * 1e3
+    ));
     shell.run("status")?;
     Ok(())
 }
@@ -207,14 +286,24 @@ fn false_alarms(summary: &Value, seconds: std::ops::Range<usize>) -> anyhow::Res
 
 fn no_failures(summary: &Value) -> anyhow::Result<()> {
     let failed = number(summary, "/failed_requests")?;
-    ensure!(failed == 0.0, "{failed} requests failed: {}", summary["failures"]);
+    ensure!(
+        failed == 0.0,
+        "{failed} requests failed: {}",
+        summary["failures"]
+    );
     Ok(())
 }
 
 fn finished(stream: Child) -> anyhow::Result<Value> {
-    let output = stream.wait_with_output().context("failed to wait for the stream")?;
+    let output = stream
+        .wait_with_output()
+        .context("failed to wait for the stream")?;
     if !output.status.success() {
-        bail!("the stream failed ({}): {}", output.status, String::from_utf8_lossy(&output.stdout));
+        bail!(
+            "the stream failed ({}): {}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
     serde_json::from_slice(&output.stdout).context("the stream printed no JSON")
 }

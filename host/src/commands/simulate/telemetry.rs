@@ -37,8 +37,8 @@ pub(crate) enum Fault {
     Overheating,
     /// A blocked impeller: much current, few revolutions.
     Overload,
-    /// A sensor that reads zero.
-    DeadSensor,
+    /// A transmitter whose two sensors read zero.
+    DeadTransmitter,
 }
 
 const FAULTS: [Fault; 5] = [
@@ -46,7 +46,7 @@ const FAULTS: [Fault; 5] = [
     Fault::Leak,
     Fault::Overheating,
     Fault::Overload,
-    Fault::DeadSensor,
+    Fault::DeadTransmitter,
 ];
 
 /// One reading of one machine.
@@ -177,8 +177,9 @@ impl Fault {
                 *discharge *= 1.0 - 0.2 * severity;
             }
             Self::Leak => {
-                *discharge *= 1.0 - 0.4 * severity;
-                *flow *= 1.0 + 0.3 * severity;
+                *discharge *= 1.0 - 0.6 * severity;
+                *flow *= 1.0 + 0.7 * severity;
+                *motor *= 1.0 + 0.35 * severity;
             }
             Self::Overheating => {
                 *bearing += 38.0 * severity;
@@ -190,11 +191,14 @@ impl Fault {
                 *rpm *= 1.0 - 0.2 * severity;
                 *bearing += 10.0 * severity;
             }
-            Self::DeadSensor => match random.below(3) {
-                0 => *bearing = 0.0,
-                1 => *rpm = 0.0,
-                _ => *oil = 0.0,
-            },
+            Self::DeadTransmitter => {
+                let (one, other) = match random.below(3) {
+                    0 => (bearing, vibration),
+                    1 => (rpm, flow),
+                    _ => (discharge, oil),
+                };
+                (*one, *other) = (0.0, 0.0);
+            }
         }
     }
 }
