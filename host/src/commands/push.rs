@@ -14,7 +14,7 @@ use super::Context;
 use crate::{gate, releases};
 
 /// The key under which trainers write the detector's name into a component.
-const NAME_KEY: &str = "detector";
+const NAME_KEY: &str = "name";
 
 /// What to push, and as what.
 #[derive(Debug, clap::Args)]

@@ -8,22 +8,22 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder in which commands are run.
-pub struct Folder(TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    pub fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hodoscope"));
         command
             .args(line.split_whitespace())
@@ -41,7 +41,7 @@ impl Folder {
     }
 
     /// Runs a command that must succeed; gives its JSON answer.
-    pub fn run(&self, line: &str) -> Value {
+    pub(crate) fn run(&self, line: &str) -> Value {
         let output = self.output(line);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(
@@ -53,14 +53,14 @@ impl Folder {
     }
 
     /// Runs a command that must be refused; gives what it says.
-    pub fn refused(&self, line: &str) -> String {
+    pub(crate) fn refused(&self, line: &str) -> String {
         let output = self.output(line);
         assert_eq!(output.status.code(), Some(1), "{line}");
         String::from_utf8(output.stderr).unwrap()
     }
 
     /// Generates rows of the pumps and trains `name`.wasm on them.
-    pub fn pump(&self, name: &str, rows: u32, seed: u32) {
+    pub(crate) fn pump(&self, name: &str, rows: u32, seed: u32) {
         self.run(&format!(
             "simulate --generate {rows} --out {name}.csv --seed {seed}"
         ));
@@ -71,13 +71,13 @@ impl Folder {
 }
 
 /// `hodoscope serve` on ports of the system's choice; it ends with the test.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Server {
-    pub fn start(folder: &Folder) -> Self {
+    pub(crate) fn start(folder: &Folder) -> Self {
         let mut child = folder
             .command("serve --data-address 127.0.0.1:0 --admin-address 127.0.0.1:0")
             .env("NO_COLOR", "1")
@@ -109,7 +109,7 @@ impl Drop for Server {
 }
 
 /// One column of a CSV file without quotes.
-pub fn column(path: &Path, name: &str) -> Vec<String> {
+pub(crate) fn column(path: &Path, name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
     let mut lines = text.lines();
     let place = lines

@@ -91,7 +91,10 @@ async fn serve(shell: &Shell) -> anyhow::Result<Host> {
 }
 
 async fn score(shell: &Shell, host: &Host) -> anyhow::Result<()> {
-    shell.step(6, "Score a normal row, and one with a hot bearing.");
+    shell.step(
+        6,
+        "Score a normal row, and one with a hot, shaking bearing.",
+    );
     let url = format!("{}/v1/detectors/pump/score", host.url());
     shell.say(&format!("    $ curl '{url}?explain=true' -d '{HOT}'"));
     let normal = host
@@ -101,11 +104,13 @@ async fn score(shell: &Shell, host: &Host) -> anyhow::Result<()> {
         .call(Method::POST, "/v1/detectors/pump/score?explain=true", HOT)
         .await?;
     let verdict = |answer: &Value| answer.pointer("/anomalies/0").and_then(Value::as_bool);
-    let reason = text(&hot, "/explanations/0/features/0/feature")?;
+    let reason = |place: usize| text(&hot, &format!("/explanations/0/features/{place}/feature"));
     shell.say(&format!(
-        "    normal {:.3}; hot {:.3}, an anomaly, mostly because of {reason}",
+        "    normal {:.3}; hot {:.3}, an anomaly, mostly because of {} and {}",
         number(&normal, "/scores/0")?,
-        number(&hot, "/scores/0")?
+        number(&hot, "/scores/0")?,
+        reason(0)?,
+        reason(1)?
     ));
     ensure!(
         verdict(&normal) == Some(false),
