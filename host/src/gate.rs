@@ -31,6 +31,8 @@ pub fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
     engine.limits.component_bytes = settings.component_limit_bytes as u64;
     engine.limits.memory_bytes = settings.memory_limit_bytes as u64;
     engine.limits.compile_cpu = Duration::from_secs(settings.compile_cpu_seconds);
+    // A busy machine gives a child half a core at times.
+    engine.limits.compile_wall = engine.limits.compile_cpu * 2;
     Ok(engine)
 }
 

@@ -9,6 +9,35 @@ const BUILD: &str = "build one with `hodoscope build` or `hodoscope train`";
 const COMPONENT: [u8; 8] = [0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0x00];
 const MODULE: [u8; 8] = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 
+/// How files begin that are uploaded by mistake, what they are, and what to do.
+const KINDS: [(&[u8], &str, &str); 9] = [
+    (b"\x1f\x8b", "a gzip archive", "unpack it first: `gunzip`"),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "a zstd archive",
+        "unpack it first: `unzstd`",
+    ),
+    (b"PK\x03\x04", "a zip archive", "unpack it first: `unzip`"),
+    (
+        b"PAR1",
+        "a Parquet file",
+        "train a detector from it: `hodoscope train`",
+    ),
+    (b"BC\xc0\xde", "LLVM bitcode", BUILD),
+    (b"\xcf\xfa\xed\xfe", "a Mach-O executable", BUILD),
+    (b"MZ", "a Windows executable", BUILD),
+    (
+        b"\x80\x04",
+        "a Python pickle",
+        "convert the model to ONNX, then `hodoscope import`",
+    ),
+    (
+        b"\x08",
+        "perhaps an ONNX model",
+        "import it: `hodoscope import`",
+    ),
+];
+
 /// Lets only components of an acceptable size pass.
 pub(super) fn check(bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
     let size = bytes.len() as u64;
@@ -57,33 +86,6 @@ fn name(bytes: &[u8]) -> (String, &'static str) {
             BUILD,
         );
     }
-    let kinds: [(&[u8], &str, &'static str); 9] = [
-        (b"\x1f\x8b", "a gzip archive", "unpack it first: `gunzip`"),
-        (
-            b"\x28\xb5\x2f\xfd",
-            "a zstd archive",
-            "unpack it first: `unzstd`",
-        ),
-        (b"PK\x03\x04", "a zip archive", "unpack it first: `unzip`"),
-        (
-            b"PAR1",
-            "a Parquet file",
-            "train a detector from it: `hodoscope train`",
-        ),
-        (b"BC\xc0\xde", "LLVM bitcode", BUILD),
-        (b"\xcf\xfa\xed\xfe", "a Mach-O executable", BUILD),
-        (b"MZ", "a Windows executable", BUILD),
-        (
-            b"\x80\x04",
-            "a Python pickle",
-            "convert the model to ONNX, then `hodoscope import`",
-        ),
-        (
-            b"\x08",
-            "perhaps an ONNX model",
-            "import it: `hodoscope import`",
-        ),
-    ];
     if bytes.starts_with(b"\x7fELF") {
         // wasmtime's own compiled form is an ELF file, too.
         return if contains(bytes, b".wasmtime.engine") {
@@ -95,7 +97,7 @@ fn name(bytes: &[u8]) -> (String, &'static str) {
             (found("an ELF executable or library"), BUILD)
         };
     }
-    for (magic, what, fix) in kinds {
+    for (magic, what, fix) in KINDS {
         if bytes.starts_with(magic) {
             return (found(what), fix);
         }

@@ -7,8 +7,9 @@ use std::ops::Range;
 use hodoscope_release::Digest;
 use wasmparser::types::Types;
 use wasmparser::{
-    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
-    ComponentTypeRef, Encoding, Instance, Parser, Payload, ValidPayload, Validator, WasmFeatures,
+    ComponentAlias, ComponentExport, ComponentExternalKind, ComponentImport, ComponentInstance,
+    ComponentOuterAliasKind, ComponentTypeRef, Encoding, Instance, Parser, Payload, ValidPayload,
+    Validator, WasmFeatures,
 };
 
 use crate::Limits;
@@ -249,35 +250,37 @@ impl<'a> Walk<'a> {
             }
             Payload::ComponentImportSection(reader) => {
                 for import in reader.clone() {
-                    let import = import.map_err(|error| malformed(&error))?;
-                    match import.ty {
-                        ComponentTypeRef::Module(_) => {
-                            self.define(ComponentExternalKind::Module, None)
-                        }
-                        ComponentTypeRef::Component(_) => {
-                            self.define(ComponentExternalKind::Component, None);
-                        }
-                        _ => {}
-                    }
-                    if self.frames.len() == 1 {
-                        self.imports.push(import.name.name.to_owned());
-                    }
+                    self.import(&import.map_err(|error| malformed(&error))?);
                 }
             }
             Payload::ComponentExportSection(reader) => {
                 for export in reader.clone() {
-                    let export = export.map_err(|error| malformed(&error))?;
-                    // An export makes a new index for what it exports.
-                    let known = self.known(export.kind, 0, export.index);
-                    self.define(export.kind, known);
-                    if self.frames.len() == 1 {
-                        self.exports.push(export.name.name.to_owned());
-                    }
+                    self.export(&export.map_err(|error| malformed(&error))?);
                 }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    fn import(&mut self, import: &ComponentImport<'_>) {
+        match import.ty {
+            ComponentTypeRef::Module(_) => self.define(ComponentExternalKind::Module, None),
+            ComponentTypeRef::Component(_) => self.define(ComponentExternalKind::Component, None),
+            _ => {}
+        }
+        if self.frames.len() == 1 {
+            self.imports.push(import.name.name.to_owned());
+        }
+    }
+
+    fn export(&mut self, export: &ComponentExport<'_>) {
+        // An export makes a new index for what it exports.
+        let known = self.known(export.kind, 0, export.index);
+        self.define(export.kind, known);
+        if self.frames.len() == 1 {
+            self.exports.push(export.name.name.to_owned());
+        }
     }
 
     fn code(&mut self, count: u32, range: &Range<usize>) -> Result<(), Refusal> {
