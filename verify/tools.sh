@@ -69,6 +69,12 @@ need() {
   exit 1
 }
 
+debian_tool() { # debian_tool <command> <package>
+  command -v "$1" >/dev/null && return
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then need "$1" "install it: apt-get install $2"; fi
+  once "debian-$2" bash -ec "apt-get update -qq && apt-get install -y -qq --no-install-recommends $2"
+}
+
 once() { # once <marker> <command...>: runs the command unless it succeeded before
   local marker=$tools/.$1
   shift
