@@ -1,5 +1,6 @@
 //! Rows per second of the kernel through a component on bare wasmtime, epoch checks on, one thread:
-//! `cargo run --release -p hodoscope-isolation-forest --example kernel_speed [seconds per figure]`.
+//! `cargo run --release -p hodoscope-isolation-forest --example kernel_speed [seconds per figure
+//! [folder for the compiled code]]`.
 
 #![expect(
     clippy::print_stdout,
@@ -54,6 +55,10 @@ fn measure(name: &str, table: &Table, seconds: f64) {
     let start = Instant::now();
     let bytes = emit(&forest, &Sections::default()).unwrap();
     let emitted = start.elapsed();
+    if let Some(folder) = std::env::args().nth(2) {
+        let compiled = engine().precompile_component(&bytes).unwrap();
+        std::fs::write(format!("{folder}/{name}.elf"), compiled).unwrap();
+    }
     let start = Instant::now();
     let mut detector = Detector::start(&engine(), &bytes);
     let loaded = start.elapsed();

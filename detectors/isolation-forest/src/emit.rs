@@ -2,6 +2,7 @@
 //! documents of `hodoscope_release::sections` as custom sections. Deterministic: the same forest and documents give
 //! the same bytes, and so the same digest.
 
+mod buckets;
 mod component;
 mod fast;
 mod image;

@@ -1,4 +1,4 @@
-//! Trains isolation forests, imports them, and compiles them into detector components.
+#![doc = include_str!("../README.md")]
 
 mod calibrate;
 mod emit;

@@ -4,7 +4,7 @@
 
 use super::image::Image;
 use super::layout::depth;
-use super::quantise::{self, Thresholds};
+use super::quantise::{self, Tables, Thresholds};
 use super::{lane, stage};
 use crate::forest::{Forest, Node, Tree};
 use crate::kernel::header;
@@ -16,6 +16,8 @@ const GROUP_THRESHOLDS: usize = 255;
 const STAGE_FEATURES: usize = 32;
 /// Depth up to which blocks of four levels are worth their memory.
 const STAGE_DEPTH: u32 = 24;
+/// Features up to which the ranks of 64 rows are worth their memory: 3 MiB.
+const LANE_FEATURES: usize = 16_384;
 /// Splits up to which evaluating all of them for 64 rows beats walking down for each row.
 const LANE_SPLITS: usize = 255;
 
@@ -36,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) path: Path,
     pub(crate) groups: Vec<Group>,
     pub(crate) rest: Vec<usize>,
+    /// How values become positions among the thresholds of all groups.
+    tables: Tables,
 }
 
 /// Trees that share one map from positions to ranks.
@@ -52,43 +56,46 @@ impl Plan {
             path: Path::Slow,
             groups: vec![],
             rest: (0..forest.trees.len()).collect(),
+            tables: Tables::default(),
         }
     }
 }
 
 /// Chooses the paths for `forest`.
 pub(crate) fn plan(forest: &Forest) -> Plan {
-    let path = if forest.features.len() <= STAGE_FEATURES {
-        Path::Stage
-    } else {
-        Path::Lane
+    let features = forest.features.len();
+    let path = match features {
+        0..=STAGE_FEATURES => Path::Stage,
+        0..=LANE_FEATURES => Path::Lane,
+        _ => Path::Slow,
     };
-    let mut plan = Plan {
-        path,
-        groups: vec![],
-        rest: vec![],
-    };
-    let mut all = Thresholds::new(forest.features.len());
+    let mut groups = vec![];
+    let mut rest = vec![];
+    let mut all = Thresholds::new(features);
     for (number, tree) in forest.trees.iter().enumerate() {
         if tree.nodes.len() == 1 {
             continue;
         }
-        let own = Thresholds::of(forest.features.len(), tree);
-        let with_all = all.joined(&own);
-        if !fits(path, tree)
-            || own.most() > GROUP_THRESHOLDS
-            || with_all.positions() > quantise::MAX_POSITIONS
-        {
-            plan.rest.push(number);
-            continue;
+        let own = Thresholds::of(features, tree);
+        let fits = fits(path, tree)
+            && own.most() <= GROUP_THRESHOLDS
+            && all.positions() + own.positions() <= quantise::MAX_POSITIONS;
+        if fits {
+            all.join(&own);
+            join_group(&mut groups, number, own);
+        } else {
+            rest.push(number);
         }
-        all = with_all;
-        join_group(&mut plan.groups, number, own);
     }
-    if plan.groups.is_empty() {
-        plan.path = Path::Slow;
+    match Tables::new(&all) {
+        Some(tables) if !groups.is_empty() => Plan {
+            path,
+            groups,
+            rest,
+            tables,
+        },
+        _ => Plan::slow(forest),
     }
-    plan
 }
 
 fn fits(path: Path, tree: &Tree) -> bool {
@@ -102,7 +109,8 @@ fn fits(path: Path, tree: &Tree) -> bool {
 /// Puts a tree into the last group, or opens one where it does not fit.
 fn join_group(groups: &mut Vec<Group>, number: usize, own: Thresholds) {
     if let Some(group) = groups.last_mut() {
-        let joined = group.thresholds.joined(&own);
+        let mut joined = group.thresholds.clone();
+        joined.join(&own);
         if joined.most() <= GROUP_THRESHOLDS {
             group.thresholds = joined;
             group.trees.push(number);
@@ -120,17 +128,8 @@ pub(crate) fn place(image: &mut Image, forest: &Forest, plan: &Plan, units: &Uni
     if plan.path == Path::Slow {
         return;
     }
-    let all = plan
-        .groups
-        .iter()
-        .fold(Thresholds::new(forest.features.len()), |all, group| {
-            all.joined(&group.thresholds)
-        });
-    let maps = quantise::place(
-        image,
-        &all,
-        plan.groups.iter().map(|group| &group.thresholds),
-    );
+    let groups = plan.groups.iter().map(|group| &group.thresholds);
+    let maps = quantise::place(image, &plan.tables, groups);
     match plan.path {
         Path::Slow => {}
         Path::Stage => stage::place(image, forest, plan, &maps, units),
@@ -156,4 +155,76 @@ pub(crate) fn splits(tree: &Tree) -> impl Iterator<Item = (u32, f32)> {
         } => Some((feature, threshold)),
         Node::Leaf { .. } => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forest::{Feature, average_path_length};
+
+    /// A forest of chains: each split has a leaf on its left, with thresholds all different.
+    fn chains(features: usize, trees: usize, splits: usize) -> Forest {
+        let mut next = 0.0;
+        let mut chain = |_| {
+            let mut nodes = vec![];
+            for split in 0..splits {
+                let at = nodes.len() as u32;
+                next += 1.0;
+                nodes.push(Node::Split {
+                    feature: (split % features) as u32,
+                    threshold: next,
+                    left: at + 1,
+                    right: at + 2,
+                    expected: 1.0,
+                });
+                nodes.push(Node::Leaf { length: 1.0 });
+            }
+            nodes.push(Node::Leaf { length: 2.0 });
+            Tree { nodes }
+        };
+        Forest {
+            features: (0..features)
+                .map(|index| Feature {
+                    name: index.to_string(),
+                    unit: None,
+                })
+                .collect(),
+            trees: (0..trees).map(&mut chain).collect(),
+            normaliser: average_path_length(256),
+            threshold: None,
+            metadata: vec![],
+        }
+    }
+
+    fn check(forest: &Forest, path: Path, groups: usize, rest: usize) {
+        let plan = plan(forest);
+        assert_eq!(
+            (plan.path, plan.groups.len(), plan.rest.len()),
+            (path, groups, rest)
+        );
+    }
+
+    #[test]
+    fn narrow_forests_are_staged_and_wide_ones_go_by_lanes() {
+        check(&chains(9, 10, 8), Path::Stage, 1, 0);
+        check(&chains(32, 10, 8), Path::Stage, 1, 0);
+        check(&chains(33, 10, 8), Path::Lane, 1, 0);
+        check(&chains(33, 10, 255), Path::Lane, 1, 0);
+    }
+
+    #[test]
+    fn more_thresholds_than_a_byte_counts_open_another_group() {
+        check(&chains(1, 51, 5), Path::Stage, 1, 0);
+        check(&chains(1, 52, 5), Path::Stage, 2, 0);
+    }
+
+    #[test]
+    fn trees_that_fit_no_path_are_walked() {
+        check(&chains(3, 4, 25), Path::Slow, 0, 4);
+        check(&chains(40, 4, 256), Path::Slow, 0, 4);
+        let mut mixed = chains(3, 4, 8);
+        mixed.trees.extend(chains(3, 2, 30).trees);
+        mixed.trees.extend(chains(3, 2, 0).trees);
+        check(&mixed, Path::Stage, 1, 2);
+    }
 }

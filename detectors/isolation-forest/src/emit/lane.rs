@@ -11,8 +11,6 @@ use crate::units::Units;
 
 /// Rows side by side, and so the bytes of a feature's ranks or of chosen leaf numbers.
 const ROWS: u32 = 64;
-/// A threshold that no rank exceeds.
-const NEVER: u32 = 127;
 
 /// Addresses that choices refer to.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +77,7 @@ impl Choice {
     /// Adds nothing: fills a list up to an even number.
     const NOTHING: Self = Self {
         feature: 0,
-        threshold: NEVER,
+        threshold: 0,
         left: Side::Leaf(0),
         right: Side::Leaf(0),
     };
@@ -150,7 +148,8 @@ fn choices(tree: &Tree, thresholds: &Thresholds, units: &Units) -> (Vec<Choice>,
                 let of = |child: u32| sides.get(child as usize).copied().unwrap_or(Side::Leaf(0));
                 choices.push(Choice {
                     feature,
-                    threshold: u32::from(thresholds.rank(feature, threshold)),
+                    // One more: left is what lies below it.
+                    threshold: u32::from(thresholds.rank(feature, threshold).wrapping_add(1)),
                     left: of(left),
                     right: of(right),
                 });

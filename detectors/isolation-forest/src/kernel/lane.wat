@@ -1,6 +1,7 @@
 ;; Wide forests: 64 rows at a time, one byte each. The nodes of a tree, children first, choose between the leaf numbers
 ;; of their two sides; the last one holds the number of each row's leaf. A node is 16 bytes: addresses of the ranks of
-;; its feature, of its left and its right leaf numbers, and its threshold; its result lies 64 bytes behind the one before.
+;; its feature, of its left and its right leaf numbers, then its threshold, which is above the ranks that go left; its
+;; result lies 64 bytes behind the one before.
 
 ;; Adds the units of the trees of all groups to the sums of `count` rows, 64 at a time; the sums of the rows that fill
 ;; the last block up are garbage. A group is 12 bytes: its map, then its trees (address, end). A tree is 12 bytes: its

@@ -101,13 +101,12 @@ fn exit(registers: u32, indices: [&str; 2], thresholds: &str) -> String {
     format!("(i32.load8_u offset=@{{EXITS}} (i8x16.bitmask (i8x16.gt_s {gathered} {thresholds})))")
 }
 
-/// The exit of the block at `$b`.
-fn exit_at_block(registers: u32) -> String {
-    let indices = [
-        "(v128.load (local.get $b))",
-        "(v128.load offset=96 (local.get $b))",
-    ];
-    exit(registers, indices, "(v128.load offset=16 (local.get $b))")
+/// The exit of the block at a local.
+fn exit_at_block(registers: u32, block: &str) -> String {
+    let first = format!("(v128.load (local.get ${block}))");
+    let second = format!("(v128.load offset=96 (local.get ${block}))");
+    let thresholds = format!("(v128.load offset=16 (local.get ${block}))");
+    exit(registers, [&first, &second], &thresholds)
 }
 
 fn load_row(registers: u32, row: u32, at: &str) -> String {
@@ -120,52 +119,79 @@ fn load_row(registers: u32, row: u32, at: &str) -> String {
     text
 }
 
-const STAGE_LOCALS: &str = "(local $v v128) (local $v1 v128) (local $i v128) (local $i1 v128) (local $t v128)
-  (local $b i32) (local $root i32) (local $p i32) (local $q i32) (local $end i32) (local $s i32) (local $sum i64)";
+const STAGE_LOCALS: &str =
+    "(local $v v128) (local $v1 v128) (local $b i32) (local $p i32) (local $q i32)
+  (local $end i32) (local $s i32) (local $sum i64)";
 
-/// Trees of two blocks' depth for a block of rows, a multiple of four: `$two_<registers>`.
+/// The next block of a row at a tree whose root is held in locals: indices `$i`, `$i1`, thresholds `$t`, address `$root`,
+/// all with a suffix.
+fn second_block(registers: u32, suffix: &str) -> String {
+    let first = format!("(local.get $i{suffix})");
+    let second = format!("(local.get $i1{suffix})");
+    let exit = exit(
+        registers,
+        [&first, &second],
+        &format!("(local.get $t{suffix})"),
+    );
+    format!("(i32.load offset=32 (i32.add (local.get $root{suffix}) {exit}))")
+}
+
+/// Puts the root of a tree, `at` bytes into the list, into locals.
+fn load_root(registers: u32, suffix: &str, at: u32) -> String {
+    let mut text = format!(
+        "(local.set $root{suffix} (i32.load offset={at} (local.get $tree)))
+(local.set $i{suffix} (v128.load (local.get $root{suffix})))
+(local.set $t{suffix} (v128.load offset=16 (local.get $root{suffix})))\n"
+    );
+    if registers == 2 {
+        text +=
+            &format!("(local.set $i1{suffix} (v128.load offset=96 (local.get $root{suffix})))\n");
+    }
+    text
+}
+
+/// Trees of two blocks' depth for a block of rows, a multiple of four: `$two_<registers>`. Two trees at a time share the
+/// row and the sum; the list is filled up.
 pub(super) fn two(registers: u32) -> String {
     let rows: String = (0..4)
         .map(|row| {
-            let first = exit(
-                registers,
-                ["(local.get $i)", "(local.get $i1)"],
-                "(local.get $t)",
-            );
-            let second = exit_at_block(registers);
             format!(
-                "{load}(local.set $b (i32.load offset=32 (i32.add (local.get $root) {first})))
+                "{load}(local.set $b {first})
+(local.set $c {other_first})
 (i64.store offset={to} (local.get $q)
   (i64.add (i64.load offset={to} (local.get $q))
-    (i64.load32_u offset=32 (i32.add (local.get $b) {second}))))\n",
+    (i64.add
+      (i64.load32_u offset=32 (i32.add (local.get $b) {second}))
+      (i64.load32_u offset=32 (i32.add (local.get $c) {other_second})))))\n",
                 load = load_row(registers, row, "p"),
+                first = second_block(registers, ""),
+                other_first = second_block(registers, "_other"),
+                second = exit_at_block(registers, "b"),
+                other_second = exit_at_block(registers, "c"),
                 to = row * 8
             )
         })
         .collect();
     format!(
         "(func $two_{registers} (param $tree i32) (param $trees i32) (param $ranks i32) (param $count i32) (param $out i32)
-  {STAGE_LOCALS}
+  {STAGE_LOCALS} (local $c i32) (local $trees_end i32)
+  (local $root i32) (local $i v128) (local $i1 v128) (local $t v128)
+  (local $root_other i32) (local $i_other v128) (local $i1_other v128) (local $t_other v128)
   (if (i32.eqz (local.get $trees)) (then (return)))
   (local.set $end (i32.add (local.get $out) (i32.shl (local.get $count) (i32.const 3))))
-  (loop $next_tree
-    (local.set $root (i32.load (local.get $tree)))
-    (local.set $i (v128.load (local.get $root)))
-    (local.set $t (v128.load offset=16 (local.get $root)))
-    {second_index}
+  (local.set $trees_end (i32.add (local.get $tree) (i32.shl (local.get $trees) (i32.const 2))))
+  (loop $next_trees
+{root}{other_root}
     (local.set $p (local.get $ranks))
     (local.set $q (local.get $out))
     (loop $four
 {rows}
       (local.set $p (i32.add (local.get $p) (i32.const {step})))
       (br_if $four (i32.lt_u (local.tee $q (i32.add (local.get $q) (i32.const 32))) (local.get $end))))
-    (local.set $tree (i32.add (local.get $tree) (i32.const 4)))
-    (br_if $next_tree (local.tee $trees (i32.sub (local.get $trees) (i32.const 1))))))",
-        second_index = if registers == 2 {
-            "(local.set $i1 (v128.load offset=96 (local.get $root)))"
-        } else {
-            ""
-        },
+    (br_if $next_trees
+      (i32.lt_u (local.tee $tree (i32.add (local.get $tree) (i32.const 8))) (local.get $trees_end)))))",
+        root = load_root(registers, "", 0),
+        other_root = load_root(registers, "_other", 4),
         step = registers * 64
     )
 }
@@ -174,7 +200,7 @@ pub(super) fn two(registers: u32) -> String {
 pub(super) fn two_one(registers: u32) -> String {
     let trees: String = (0..4)
         .map(|tree| {
-            let exit = exit_at_block(registers);
+            let exit = exit_at_block(registers, "b");
             format!(
                 "(local.set $b (i32.load offset={at} (local.get $tree)))
 (local.set $b (i32.load offset=32 (i32.add (local.get $b) {exit})))
@@ -220,7 +246,7 @@ pub(super) fn many(registers: u32) -> String {
     (local.set $tree (i32.add (local.get $tree) (i32.const 8)))
     (br_if $next_tree (local.tee $trees (i32.sub (local.get $trees) (i32.const 1))))))",
         load = load_row(registers, 0, "p"),
-        exit = exit_at_block(registers),
+        exit = exit_at_block(registers, "b"),
         step = registers * 16
     )
 }
@@ -235,8 +261,8 @@ pub(super) fn select(nodes: u32) -> String {
                 .map(|offset| {
                     format!(
                         "(v128.store offset={to} (local.get $to)
-  (v128.bitselect (v128.load offset={offset} (local.get $b)) (v128.load offset={offset} (local.get $a))
-    (i8x16.gt_s (v128.load offset={offset} (local.get $r)) (local.get $t))))\n",
+  (v128.bitselect (v128.load offset={offset} (local.get $a)) (v128.load offset={offset} (local.get $b))
+    (i8x16.gt_s (local.get $t) (v128.load offset={offset} (local.get $r)))))\n",
                         to = node * 64 + offset
                     )
                 })

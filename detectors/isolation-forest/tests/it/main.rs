@@ -4,6 +4,7 @@
 mod component;
 mod data;
 mod forests;
+mod grower;
 mod import;
 mod input;
 mod kernel;
