@@ -79,6 +79,23 @@ def every_script_and_word_that_is_called_exists():
             assert list((root / "terraform/modules" / module / "tests").glob("*.tftest.hcl")), f"{name}: {module}"
 
 
+def every_command_of_the_install_page_exists():
+    text = (root / "docs/install.md").read_text()
+    verbs = {path.stem for path in (root / "host/src/commands").glob("*.rs")}
+    for line in re.findall(r"(?m)^hodoscope .*|& hodoscope .*", text):
+        said = re.sub(r"--(store|set|url|channel) \S+", "", line).split("hodoscope ", 1)[1].split()[0]
+        assert said in verbs, line
+    for folder in re.findall(r"-chdir=(\S+)", text):
+        assert (root / folder).is_dir(), folder
+    words = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.M))
+    for line in re.findall(r"(?m)^make (.*)$", text):
+        assert set(line.split()) <= words, line
+    for file in re.findall(r"(?:-f|--values) (\S+\.yaml)|`((?:argocd|\.github|terraform)/[^` <]+\.\w+)`", text):
+        assert (root / "".join(file)).is_file(), file
+    for variable in re.findall(r"\b(?:vars|secrets)\.([A-Z_]+)", "".join(texts.values())):
+        assert f"`{variable}`" in text, f"{variable} is not told"
+
+
 for rule in [v for k, v in list(globals().items()) if callable(v) and k.startswith(("every_", "an_", "no_", "what_", "whoever_"))]:
     sentence = rule.__name__.replace("_", " ")
     try:
