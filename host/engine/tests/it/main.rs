@@ -1,5 +1,12 @@
 //! Owns the engine's tests at its public edge: bytes in, detectors, refusals and faults out.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "clippy frees tests, but not the functions that they share"
+)]
+
 mod calls;
 mod compiling;
 mod damage;
