@@ -10,8 +10,13 @@ use serde::Serialize;
 const DEFAULT_FILE: &str = "hodoscope.toml";
 /// What the names of environment settings begin with.
 const PREFIX: &str = "HODOSCOPE_";
-/// Names that begin alike but are no settings: the file's place, and two words of the tests.
-const NOT_SETTINGS: [&str; 3] = ["HODOSCOPE_CONFIG", "HODOSCOPE_DATA", "HODOSCOPE_NO_SKIP"];
+/// Names that begin alike but are no settings: the file's place, and words of the Makefile and of tests.
+const NOT_SETTINGS: [&str; 4] = [
+    "HODOSCOPE_CONFIG",
+    "HODOSCOPE_BIN",
+    "HODOSCOPE_DATA",
+    "HODOSCOPE_NO_SKIP",
+];
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
