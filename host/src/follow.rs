@@ -355,8 +355,7 @@ impl Follower {
         let roster = self.roster.now();
         let idle = |name: &DetectorName| {
             let entry = roster.detectors.get(name.as_str());
-            !entry.is_some_and(|entry| entry.running.is_some())
-                && !self.overruled.contains_key(name)
+            entry.is_none_or(|entry| entry.running.is_none()) && !self.overruled.contains_key(name)
         };
         let mut keys = BTreeSet::new();
         for (name, pin) in self.kept.running() {

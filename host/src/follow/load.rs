@@ -27,7 +27,7 @@ pub struct Loader {
 pub enum LoadError {
     /// Its bytes cannot be had.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(#[from] Box<SourceError>),
     /// The gate refused it.
     #[error("the gate refuses it ({}): {_0}", _0.kind().as_str())]
     Refused(Box<Refusal>),
@@ -53,7 +53,7 @@ impl LoadError {
     }
 
     /// Whether trying again later may succeed: a store may come back, but bytes do not change.
-    pub const fn is_worth_a_retry(&self) -> bool {
+    pub fn is_worth_a_retry(&self) -> bool {
         match self {
             Self::Source(error) => error.is_worth_a_retry(),
             Self::Refused(_) | Self::NotWanted(_) | Self::Panicked => false,
@@ -107,7 +107,11 @@ impl Loader {
     }
 
     async fn load_uncounted(&self, (release, digest): Key) -> Result<Arc<Served>, LoadError> {
-        let bytes = self.source.fetch(&release, digest).await?;
+        let bytes = self
+            .source
+            .fetch(&release, digest)
+            .await
+            .map_err(Box::new)?;
         let (engine, telemetry) = (self.engine.clone(), self.telemetry.clone());
         let gate = move || {
             let detector = engine

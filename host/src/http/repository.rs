@@ -109,7 +109,7 @@ async fn dev_pin(app: &App, name: &DetectorName, version: &str) -> Result<Pin, P
         Ok(store) => store.index(&release).await,
         Err(error) => Err(error),
     };
-    let entry = index.map_err(|error| not_loaded(LoadError::Source(error.into())))?;
+    let entry = index.map_err(|error| not_loaded(LoadError::Source(Box::new(error.into()))))?;
     Ok(Pin::from(&entry))
 }
 

@@ -5,6 +5,9 @@ use axum::http::Request;
 
 use crate::host::{Answer, TestHost};
 
+/// Headers and a body.
+type Sent<'a> = (&'a [(&'a str, &'a str)], Vec<u8>);
+
 async fn send(host: &TestHost, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
     let mut request = Request::post("/v1/detectors/pump/score");
     for (name, value) in headers {
@@ -26,7 +29,7 @@ async fn json_ndjson_csv_and_binary_give_one_answer() {
         .flat_map(|value| (*value as f32).to_le_bytes())
         .collect();
     let expected = host.score(r#"{"rows":[[5,1],[50,1]]}"#).await.bytes;
-    let table: [(&[(&str, &str)], Vec<u8>); 7] = [
+    let table: [Sent<'_>; 7] = [
         (
             &[("content-type", "application/x-www-form-urlencoded")],
             br#"{"rows":[{"f0":5,"f1":1},{"f0":50,"f1":1}]}"#.to_vec(),

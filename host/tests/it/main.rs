@@ -1,6 +1,13 @@
 //! The host as its callers meet it: routes, formats, reloads and its end, on the real engine with small forests. No test
 //! sleeps: the follower is polled by hand with the clock as an argument, and requests go to the router without a socket.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod binary;
 mod formats;
 mod host;
