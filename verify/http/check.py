@@ -76,7 +76,8 @@ def generate(options, address, schema, *more):
         "--phases", "examples,coverage,fuzzing", "--max-examples", "40", "--seed", "7",
         "--suppress-health-check", "all", "--no-color", *more,
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    with tempfile.TemporaryDirectory() as scratch:  # it leaves its caches where it runs
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=scratch)
     if done.returncode != 0:
         raise AssertionError("schemathesis found:\n" + (done.stdout + done.stderr)[-6000:])
     cases = re.search(r"(\d+) generated", done.stdout)
