@@ -36,9 +36,14 @@ pub async fn fetch(
     release: &ReleaseName,
     limit_bytes: u64,
 ) -> anyhow::Result<Stored> {
-    let entry = store.index(release).await.with_context(|| {
-        format!("{release} was not found; `hodoscope list` shows what is in the store")
-    })?;
+    let entry = match store.index(release).await {
+        Err(error) if error.is_missing() => {
+            return Err(error).context(format!(
+                "{release} was not found; `hodoscope list` shows what is in the store"
+            ));
+        }
+        entry => entry?,
+    };
     let yanked = store.yanked(release).await?;
     let component = store.blob(&entry.digest, limit_bytes).await?;
     Ok(Stored {

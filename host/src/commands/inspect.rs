@@ -155,7 +155,9 @@ impl fmt::Display for Answer {
         )?;
         writeln!(f, "  code        {}", self.trust())?;
         writeln!(f, "  size        {}", self.size())?;
-        writeln!(f, "  imports     {}", self.inspection.imports.join(", "))?;
+        if !self.inspection.imports.is_empty() {
+            writeln!(f, "  imports     {}", self.inspection.imports.join(", "))?;
+        }
         if let Some(description) = &self.description {
             self.write_description(f, description)?;
         }

@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::Context;
 use crate::{gate, releases};
 
-/// The key under which trainers write the detector's name into a component.
-const NAME_KEY: &str = "name";
+/// The keys of the metadata under which a component says its detector's name: the templates' and the trainer's.
+const NAME_KEYS: [&str; 2] = ["detector", "name"];
 
 /// What to push, and as what.
 #[derive(Debug, clap::Args)]
@@ -93,7 +93,8 @@ fn name(given: Option<DetectorName>, detector: &Detector) -> anyhow::Result<Dete
         return Ok(name);
     }
     let metadata = &detector.description().metadata;
-    match metadata.iter().find(|(key, _)| key == NAME_KEY) {
+    let said = |wanted: &str| metadata.iter().find(|(key, _)| key == wanted);
+    match NAME_KEYS.into_iter().find_map(said) {
         Some((_, name)) => name
             .parse()
             .context("the component's own name is not usable; give one with --name"),

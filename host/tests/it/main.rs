@@ -14,6 +14,7 @@ mod host;
 mod life;
 mod offline;
 mod oip;
+mod releases;
 mod reload;
 mod routes;
 mod surface;

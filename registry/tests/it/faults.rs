@@ -48,7 +48,9 @@ pub(crate) const HEALED_READS: [Fault; 8] = [
 ];
 
 /// A fault at each attempt of a read, and the word of the error.
-const LASTING_READS: [(Fault, &str); 14] = [
+const LASTING_READS: [(Fault, &str); 16] = [
+    (Answer(404, "XAdminUserNotFound"), "credentials"),
+    (Answer(404, "PageNotFound"), "refused"),
     (Answer(500, "InternalError"), "unavailable"),
     (Answer(503, "SlowDown"), "unavailable"),
     (Answer(403, "AccessDenied"), "missing_or_forbidden"),

@@ -112,7 +112,7 @@ async fn a_flipped_byte_in_an_entry_of_a_real_bucket_is_found() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_and_a_missing_bucket_are_named() {
+async fn a_real_server_names_a_wrong_key_and_a_missing_bucket() {
     let wrong = wire::options(format!("http://{}", server()), "nobody");
     let error = open(&place("key"), wrong)
         .await
@@ -129,7 +129,7 @@ async fn a_wrong_key_and_a_missing_bucket_are_named() {
 }
 
 #[tokio::test]
-async fn a_component_of_32_mib_goes_there_and_back() {
+async fn a_real_bucket_gives_back_a_component_of_32_mib() {
     let store = open(&place("large"), direct()).await;
     let component = Bytes::from(
         (0..32 << 20)

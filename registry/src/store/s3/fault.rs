@@ -117,7 +117,8 @@ impl Place {
         };
         match (status, code) {
             (404, "NoSuchBucket") => StoreError::NoBucket { store },
-            (404, _) if self.action == Action::Read => StoreError::Missing { store, key },
+            // Only this code says that the key is missing: other servers answer 404 for unknown users, too.
+            (404, "NoSuchKey") => StoreError::Missing { store, key },
             (_, "RequestTimeTooSkewed" | "RequestExpired") => {
                 StoreError::Clock { store, key, cause }
             }
@@ -128,7 +129,8 @@ impl Place {
                 | "SignatureDoesNotMatch"
                 | "ExpiredToken"
                 | "InvalidToken"
-                | "TokenRefreshRequired",
+                | "TokenRefreshRequired"
+                | "XAdminUserNotFound",
             ) => StoreError::Credentials { store, cause },
             (403, _) => self.forbidden(cause),
             (409, _) => StoreError::Conflict {
