@@ -39,9 +39,7 @@ impl Desk {
         let output = Command::new(env!("CARGO_BIN_EXE_hodoscope"))
             .args(words.split(' '))
             .current_dir(self.home.path())
-            .env_remove("HODOSCOPE_HOME")
-            .env_remove("HODOSCOPE_STORE")
-            .env_remove("HODOSCOPE_CHANNEL")
+            .env_clear() // nobody else's settings
             .output()
             .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
