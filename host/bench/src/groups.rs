@@ -2,9 +2,11 @@
 
 mod batch;
 mod boundary;
+mod fit;
 mod http;
 mod layers;
 mod load;
+mod many;
 mod score;
 mod swap;
 
@@ -26,8 +28,10 @@ pub(crate) const ALL: &[(&str, &str, Run)] = &[
         "requests over loopback, beside a bare echo and FastAPI",
         http::run,
     ),
+    ("fit", "training, beside scikit-learn", fit::run),
     ("swap", "swaps under full load", swap::run),
     ("load", "from a release's bytes to serving", load::run),
+    ("many", "a host with two hundred detectors", many::run),
     (
         "batch",
         "five million rows offline, beside pyarrow and scikit-learn",
