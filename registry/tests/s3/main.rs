@@ -5,6 +5,8 @@
 mod contract;
 #[path = "../it/faults.rs"]
 mod faults;
+#[path = "../it/objects.rs"]
+mod objects;
 #[path = "../it/wire.rs"]
 mod wire;
 
