@@ -29,14 +29,10 @@ pub(crate) fn stream<T: Send>(
     let mut current = blocks.next_block()?;
     while let Some(block) = current {
         let rows = block.rows();
-        let (worked, (next, sunk)) = rayon::join(
-            || work(block),
-            || {
-                rayon::join(
-                    || blocks.next_block(),
-                    || done.take().map_or(Ok(()), &mut sink),
-                )
-            },
+        // What cannot be split goes first: the thread that ends it then takes its share of the rest.
+        let (sunk, (next, worked)) = rayon::join(
+            || done.take().map_or(Ok(()), &mut sink),
+            || rayon::join(|| blocks.next_block(), || work(block)),
         );
         sunk?;
         done = Some(worked?);
