@@ -1,6 +1,7 @@
 //! Every metric in one table, in Prometheus base units, with labels of low cardinality only; and how logs are written.
 //! A release's handles are looked up once, when it is loaded, so that a request only adds to numbers.
 
+use std::io::IsTerminal as _;
 use std::sync::{Mutex, OnceLock};
 
 use hodoscope_release::{DetectorName, ReleaseName, Version};
@@ -490,6 +491,8 @@ impl Meters {
 pub fn log(settings: &LogSettings) {
     let filter = EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt()
+        // Colours are for people: none in files and pipes.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     let _ = match settings.json {
