@@ -26,7 +26,11 @@ const CONTAMINATION: f64 = 0.01;
 pub(crate) fn run(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let set = rows(bench, SET)?;
     pin(CORE)?;
-    let mut peers = bench.python.as_deref().map(|python| Scorers::start(python, &bench.folder, CORE)).transpose()?;
+    let mut peers = bench
+        .python
+        .as_deref()
+        .map(|python| Scorers::start(python, &bench.folder, CORE))
+        .transpose()?;
     let singles: Vec<f32> = set.values.iter().map(|value| *value as f32).collect();
     // The pool's one thread starts on this core.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
@@ -35,22 +39,43 @@ pub(crate) fn run(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     for (exact, must, stretch) in [(false, 40.0, 50.0), (true, 12.0, 18.0)] {
         let (key, what) = match exact {
             false => ("fit", format!("fit, {} rows, 1 thread", set.rows())),
-            true => ("fit.exact", format!("fit and exact threshold, {} rows, 1 thread", set.rows())),
+            true => (
+                "fit.exact",
+                format!("fit and exact threshold, {} rows, 1 thread", set.rows()),
+            ),
         };
         let peers = peers.as_mut().map(RefCell::new);
         let mut measurements: Vec<Measurement<'_>> = vec![Box::new(|| seconds(exact))];
         if let Some(peers) = &peers {
-            let contamination = if exact { json!(CONTAMINATION) } else { json!("auto") };
+            let contamination = if exact {
+                json!(CONTAMINATION)
+            } else {
+                json!("auto")
+            };
             measurements.push(Box::new(move || {
-                peers.borrow_mut().ask("fit", json!({"set": SET, "contamination": contamination}), "seconds")
+                peers.borrow_mut().ask(
+                    "fit",
+                    json!({"set": SET, "contamination": contamination}),
+                    "seconds",
+                )
             }));
         }
         let figures = interleave(rounds, &mut measurements)?;
         let text = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
         match figures.as_slice() {
             [ours, theirs] => {
-                let target = Target::AtLeast { must, stretch: Some(stretch) };
-                table.against(key, &what, text(*ours), format!("scikit-learn {}", text(*theirs)), theirs / ours, target);
+                let target = Target::AtLeast {
+                    must,
+                    stretch: Some(stretch),
+                };
+                table.against(
+                    key,
+                    &what,
+                    text(*ours),
+                    format!("scikit-learn {}", text(*theirs)),
+                    theirs / ours,
+                    target,
+                );
             }
             [ours] => table.alone(key, &what, text(*ours), *ours, Target::None),
             _ => anyhow::bail!("nothing was measured"),
@@ -81,30 +106,59 @@ fn whole_way(bench: &Bench, table: &mut Table, set: &Set) -> anyhow::Result<()> 
         (Some(data), false) => data.join("adbench/donors.parquet"),
         _ => {
             let file = bench.folder.join("train.csv");
-            std::fs::write(&file, set.csv() )?;
+            std::fs::write(&file, set.csv())?;
             file
         }
     };
     let out = bench.folder.join("trained.wasm");
     let label = !bench.smoke;
-    let mut seconds = (0..bench.size(7, 1)).map(|_| train(bench, &input, &out, label)).collect::<anyhow::Result<Vec<f64>>>()?;
+    let mut seconds = (0..bench.size(7, 1))
+        .map(|_| train(bench, &input, &out, label))
+        .collect::<anyhow::Result<Vec<f64>>>()?;
     let middle = median(&mut seconds);
-    let what = format!("train to a component file, {} rows in {}, 2 cores", set.rows(), extension(&input)?);
-    let target = if bench.smoke { Target::None } else { Target::AtMost { must: 0.5, stretch: Some(0.3) } };
+    let what = format!(
+        "train to a component file, {} rows in {}, 2 cores",
+        set.rows(),
+        extension(&input)?
+    );
+    let target = if bench.smoke {
+        Target::None
+    } else {
+        Target::AtMost {
+            must: 0.5,
+            stretch: Some(0.3),
+        }
+    };
     table.alone("train", &what, format!("{middle:.3} s"), middle, target);
     Ok(())
 }
 
 fn extension(path: &Path) -> anyhow::Result<String> {
-    Ok(path.extension().and_then(|extension| extension.to_str()).context("a file without extension")?.to_owned())
+    Ok(path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .context("a file without extension")?
+        .to_owned())
 }
 
 /// Seconds of wall time of the whole process.
 fn train(bench: &Bench, input: &Path, out: &PathBuf, label: bool) -> anyhow::Result<f64> {
     let mut command = pinned("0,1", &bench.hodoscope());
-    command.arg("train").arg(input).args(["--name", SET, "--out"]).arg(out);
-    command.args(if label { vec!["--label", "label"] } else { Vec::new() });
-    command.arg("--home").arg(bench.folder.join("home")).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .arg("train")
+        .arg(input)
+        .args(["--name", SET, "--out"])
+        .arg(out);
+    command.args(if label {
+        vec!["--label", "label"]
+    } else {
+        Vec::new()
+    });
+    command
+        .arg("--home")
+        .arg(bench.folder.join("home"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let start = Instant::now();
     ensure!(command.status()?.success(), "{command:?} failed");
     Ok(start.elapsed().as_secs_f64())
