@@ -64,10 +64,12 @@ impl Plan {
 /// Chooses the paths for `forest`.
 pub(crate) fn plan(forest: &Forest) -> Plan {
     let features = forest.features.len();
-    let path = match features {
-        0..=STAGE_FEATURES => Path::Stage,
-        0..=LANE_FEATURES => Path::Lane,
-        _ => Path::Slow,
+    let path = if features <= STAGE_FEATURES {
+        Path::Stage
+    } else if features <= LANE_FEATURES {
+        Path::Lane
+    } else {
+        Path::Slow
     };
     let mut groups = vec![];
     let mut rest = vec![];

@@ -48,13 +48,6 @@ fn number(field: &Field) -> f64 {
     }
 }
 
-/// Normal rows made from a seed.
-pub(crate) fn normal(columns: usize, rows: usize) -> Table {
-    let mut random = Random(30);
-    let values = (0..columns * rows).map(|_| random.normal()).collect();
-    Table { columns, values }
-}
-
 /// Grows `trees` trees of 256 samples each, as Liu, Ting and Zhou describe it.
 pub(crate) fn grow(table: &Table, trees: usize) -> Forest {
     let mut random = Random(42);
