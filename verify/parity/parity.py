@@ -36,9 +36,13 @@ def check(name, good, detail):
     print(f"{'ok    ' if good else 'FAILED'} {name:<42} {detail}", flush=True)
 
 
+# The executable takes HODOSCOPE_* for its settings; those of this group are none.
+SETTINGS = {name: value for name, value in os.environ.items() if not name.startswith("HODOSCOPE_")}
+
+
 def hodoscope(*arguments):
     command = [os.environ["HODOSCOPE_BIN"], *map(str, arguments), "--output", "json"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=SETTINGS)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr.strip()}")
     return json.loads(done.stdout)
@@ -140,6 +144,7 @@ def main():
     means = []
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
+        SETTINGS["HODOSCOPE_HOME"] = str(folder / "home")
         refusals(folder)
         for path in paths:
             if chosen and path.stem not in chosen:
