@@ -24,7 +24,8 @@ pub(super) fn rows(
     };
     let mut order: Vec<usize> = (0..scores.len()).collect();
     let score = |at: &usize| scores.get(*at).copied().unwrap_or_default();
-    order.sort_by(|left, right| score(left).total_cmp(&score(right)).then(left.cmp(right)));
+    order
+        .sort_unstable_by(|left, right| score(left).total_cmp(&score(right)).then(left.cmp(right)));
     let taken = FROM_DATA.min(order.len());
     let mut rows: Vec<Vec<f64>> = (0..taken)
         .filter_map(|at| order.get(at * (order.len() - 1) / (taken - 1).max(1)))

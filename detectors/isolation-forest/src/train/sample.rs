@@ -23,7 +23,10 @@ pub(crate) struct Reservoir {
     width: usize,
     capacity: usize,
     cutoff: u64,
-    kept: BinaryHeap<Kept>,
+    /// What is kept while there is room, in any order.
+    kept: Vec<Kept>,
+    /// What is kept when there is none; the row to give up first is on top.
+    full: BinaryHeap<Kept>,
     values: Vec<f32>,
     labels: Vec<f32>,
     /// Scratch: rows of a chunk below the cutoff.
@@ -48,7 +51,8 @@ impl Reservoir {
             width,
             capacity,
             cutoff: total.map_or(u64::MAX, |total| cutoff(seed, total, capacity as u64)),
-            kept: BinaryHeap::new(),
+            kept: Vec::new(),
+            full: BinaryHeap::new(),
             values: Vec::new(),
             labels: Vec::new(),
             candidates: Vec::new(),
@@ -69,19 +73,22 @@ impl Reservoir {
 
     fn keep(&mut self, key: u64, number: u64, chunk: &Chunk, row: usize) {
         let label = chunk.labels.get(row).copied();
-        if self.kept.len() < self.capacity {
-            let slot = self.kept.len() as u32;
-            let values = chunk.columns.iter().filter_map(|column| column.get(row));
-            self.values.extend(values);
-            self.labels.extend(label);
-            self.kept.push(Kept {
-                key,
-                row: number,
-                slot,
-            });
-            return;
+        if self.full.is_empty() {
+            if self.kept.len() < self.capacity {
+                let slot = self.kept.len() as u32;
+                let values = chunk.columns.iter().filter_map(|column| column.get(row));
+                self.values.extend(values);
+                self.labels.extend(label);
+                self.kept.push(Kept {
+                    key,
+                    row: number,
+                    slot,
+                });
+                return;
+            }
+            self.full = std::mem::take(&mut self.kept).into();
         }
-        let Some(mut last) = self.kept.peek_mut() else {
+        let Some(mut last) = self.full.peek_mut() else {
             return;
         };
         if (key, number) >= (last.key, last.row) {
@@ -102,19 +109,17 @@ impl Reservoir {
         if let (Some(place), Some(label)) = (self.labels.get_mut(slot as usize), label) {
             *place = label;
         }
-        if let Some(last) = self.kept.peek() {
+        if let Some(last) = self.full.peek() {
             self.cutoff = last.key;
         }
     }
 
     /// The sample.
     pub(crate) fn finish(self) -> Sample {
-        let order = self
-            .kept
-            .into_sorted_vec()
-            .into_iter()
-            .map(|kept| kept.slot)
-            .collect();
+        let mut kept = self.kept;
+        kept.extend(self.full);
+        kept.sort_unstable();
+        let order = kept.into_iter().map(|kept| kept.slot).collect();
         Sample {
             width: self.width,
             order,

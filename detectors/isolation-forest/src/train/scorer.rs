@@ -11,17 +11,23 @@ use crate::forest::{Forest, Node, Tree};
 use crate::units::Units;
 
 /// Rows evaluated together.
-pub(crate) const LANES: usize = 128;
+pub(crate) const LANES: usize = 256;
 /// A tree with more splits than this is walked.
 const SPLITS_EVALUATED: usize = 256;
 /// Distinct thresholds of one feature that ranks of one byte can tell apart.
 const LOCAL_THRESHOLDS: usize = 255;
 /// Slots with constants, one per distinct leaf length.
 const CONSTANTS: usize = 256;
+/// Where the slots of pairs start, those of splits, and how many there are.
+const PAIR_SLOTS: usize = CONSTANTS;
+const SPLIT_SLOTS: usize = PAIR_SLOTS + SPLITS_EVALUATED;
+const SLOTS: usize = SPLIT_SLOTS + SPLITS_EVALUATED;
 
 /// One feature's values of [`LANES`] rows.
 pub(crate) type Lane = [f32; LANES];
 type Bytes = [u8; LANES];
+/// Ranks less 128: baseline SIMD compares signed bytes.
+type Ranks = [i8; LANES];
 
 /// A forest made ready for scoring many rows.
 pub(crate) struct Scorer {
@@ -35,11 +41,14 @@ pub(crate) struct Scorer {
 /// Trees that together have at most [`LOCAL_THRESHOLDS`] thresholds per feature.
 struct Group {
     /// The features used, and for each the local rank of a global rank.
-    features: Vec<(usize, Vec<u8>)>,
+    features: Vec<(usize, Vec<i8>)>,
     trees: Vec<Evaluated>,
 }
 
+/// The slot of a split is `CONSTANTS` plus its place among the pairs and then the splits.
 struct Evaluated {
+    /// Splits between two leaves: they wait for nothing, so they come first.
+    pairs: Vec<Pair>,
     splits: Vec<Split>,
     /// The lengths of the constants.
     lengths: Box<[u32; CONSTANTS]>,
@@ -47,10 +56,18 @@ struct Evaluated {
     root: usize,
 }
 
-/// `slot[CONSTANTS + own index] = if rank[feature] <= threshold { slot[left] } else { slot[right] }`.
+/// `slot[own] = if rank[feature] <= threshold { left } else { right }`.
+struct Pair {
+    feature: u16,
+    threshold: i8,
+    left: u8,
+    right: u8,
+}
+
+/// `slot[own] = if rank[feature] <= threshold { slot[left] } else { slot[right] }`.
 struct Split {
     feature: u16,
-    threshold: u8,
+    threshold: i8,
     left: u16,
     right: u16,
 }
@@ -64,7 +81,7 @@ pub(crate) struct Scratch {
     /// One lane per feature; the caller fills it.
     pub(crate) block: Vec<Lane>,
     ranks: Vec<[u32; LANES]>,
-    local: Vec<Bytes>,
+    local: Vec<Ranks>,
     slots: Vec<Bytes>,
     sums: [u64; LANES],
 }
@@ -103,7 +120,7 @@ impl Scorer {
             block: vec![[0.0; LANES]; self.thresholds.len()],
             ranks: vec![[0; LANES]; self.thresholds.len()],
             local: vec![[0; LANES]; self.thresholds.len()],
-            slots: (0..CONSTANTS + SPLITS_EVALUATED)
+            slots: (0..SLOTS)
                 .map(|slot| [(slot % CONSTANTS) as u8; LANES])
                 .collect(),
             sums: [0; LANES],
@@ -130,7 +147,7 @@ impl Scorer {
                     continue;
                 };
                 for (out, rank) in local.iter_mut().zip(ranks) {
-                    *out = map.get(*rank as usize).copied().unwrap_or(u8::MAX);
+                    *out = map.get(*rank as usize).copied().unwrap_or(i8::MAX);
                 }
             }
             for tree in &group.trees {
@@ -174,10 +191,10 @@ impl Group {
                 continue;
             };
             let mut map = Vec::with_capacity(all.len() + 1);
-            map.push(0);
+            map.push(signed(0));
             map.extend(
                 all.iter()
-                    .map(|value| own.partition_point(|known| known <= value) as u8),
+                    .map(|value| signed(own.partition_point(|known| known <= value))),
             );
             features.push((*feature, map));
         }
@@ -193,22 +210,12 @@ impl Group {
 
 impl Evaluated {
     fn new(tree: &Tree, used: &[usize], own: &[Vec<i32>], units: &Units) -> Self {
-        let mut lengths = Box::new([0; CONSTANTS]);
         let mut known: Vec<u32> = Vec::new();
         let mut slot_of = vec![0usize; tree.nodes.len()];
-        let mut splits = Vec::new();
+        let (mut pairs, mut splits) = (Vec::new(), Vec::new());
         for (at, node) in tree.nodes.iter().enumerate().rev() {
-            let slot = match node {
-                Node::Leaf { length } => {
-                    let length = units.round(*length);
-                    known
-                        .iter()
-                        .position(|other| *other == length)
-                        .unwrap_or_else(|| {
-                            known.push(length);
-                            known.len() - 1
-                        })
-                }
+            let slot = match *node {
+                Node::Leaf { length } => constant(&mut known, units.round(length)),
                 Node::Split {
                     feature,
                     threshold,
@@ -216,33 +223,48 @@ impl Evaluated {
                     right,
                     ..
                 } => {
-                    let feature = *feature as usize;
+                    let feature = feature as usize;
                     let local = used
                         .iter()
                         .position(|other| *other == feature)
                         .unwrap_or_default();
                     let ranks = own.get(feature).map(Vec::as_slice).unwrap_or_default();
-                    let place = |child: u32| {
-                        slot_of.get(child as usize).copied().unwrap_or_default() as u16
-                    };
-                    splits.push(Split {
-                        feature: local as u16,
-                        threshold: ranks.partition_point(|known| *known < order_key(*threshold))
-                            as u8,
-                        left: place(*left),
-                        right: place(*right),
-                    });
-                    CONSTANTS + splits.len() - 1
+                    let threshold =
+                        signed(ranks.partition_point(|known| *known < order_key(threshold)));
+                    let place =
+                        |child: u32| slot_of.get(child as usize).copied().unwrap_or_default();
+                    let (left, right, feature) = (place(left), place(right), local as u16);
+                    if left < CONSTANTS && right < CONSTANTS {
+                        let (left, right) = (left as u8, right as u8);
+                        pairs.push(Pair {
+                            feature,
+                            threshold,
+                            left,
+                            right,
+                        });
+                        PAIR_SLOTS + pairs.len() - 1
+                    } else {
+                        let (left, right) = (left as u16, right as u16);
+                        splits.push(Split {
+                            feature,
+                            threshold,
+                            left,
+                            right,
+                        });
+                        SPLIT_SLOTS + splits.len() - 1
+                    }
                 }
             };
             if let Some(place) = slot_of.get_mut(at) {
                 *place = slot;
             }
         }
+        let mut lengths = Box::new([0; CONSTANTS]);
         for (place, length) in lengths.iter_mut().zip(&known) {
             *place = *length;
         }
         Self {
+            pairs,
             splits,
             lengths,
             root: slot_of.first().copied().unwrap_or_default(),
@@ -251,11 +273,20 @@ impl Evaluated {
 
     #[expect(
         clippy::indexing_slicing,
-        reason = "slots are below CONSTANTS + SPLITS_EVALUATED by construction"
+        reason = "slots are below SLOTS by construction"
     )]
-    fn add(&self, local: &[Bytes], slots: &mut [Bytes], sums: &mut [u64; LANES]) {
+    fn add(&self, local: &[Ranks], slots: &mut [Bytes], sums: &mut [u64; LANES]) {
+        for (pair, out) in self.pairs.iter().zip(&mut slots[PAIR_SLOTS..]) {
+            pick(
+                &local[usize::from(pair.feature)],
+                pair.threshold,
+                pair.left,
+                pair.right,
+                out,
+            );
+        }
         for (index, split) in self.splits.iter().enumerate() {
-            let (before, after) = slots.split_at_mut(CONSTANTS + index);
+            let (before, after) = slots.split_at_mut(SPLIT_SLOTS + index);
             let (left, right) = (
                 &before[usize::from(split.left)],
                 &before[usize::from(split.right)],
@@ -307,14 +338,40 @@ impl Walked {
     }
 }
 
+/// The slot of a leaf length, a new one if it has none.
+fn constant(known: &mut Vec<u32>, length: u32) -> usize {
+    known
+        .iter()
+        .position(|other| *other == length)
+        .unwrap_or_else(|| {
+            known.push(length);
+            known.len() - 1
+        })
+}
+
+/// A rank of 0..=255 less 128.
+fn signed(rank: usize) -> i8 {
+    (rank as u8 ^ 0x80).cast_signed()
+}
+
 /// One split on all lanes: plain arrays and masks, of which the compiler makes SIMD (an `if` becomes a branch per lane,
 /// thirty times slower). Not inlined, so that it knows `out` to be apart from the others.
 #[inline(never)]
 #[expect(clippy::indexing_slicing, reason = "all arrays have LANES elements")]
-fn select(ranks: &Bytes, threshold: u8, left: &Bytes, right: &Bytes, out: &mut Bytes) {
+fn select(ranks: &Ranks, threshold: i8, left: &Bytes, right: &Bytes, out: &mut Bytes) {
     for lane in 0..LANES {
-        let goes_left = u8::from(ranks[lane] <= threshold).wrapping_neg();
-        out[lane] = right[lane] ^ ((left[lane] ^ right[lane]) & goes_left);
+        let goes_right = u8::from(ranks[lane] > threshold).wrapping_neg();
+        out[lane] = left[lane] ^ ((left[lane] ^ right[lane]) & goes_right);
+    }
+}
+
+/// A split between two leaves on all lanes.
+#[inline(never)]
+#[expect(clippy::indexing_slicing, reason = "all arrays have LANES elements")]
+fn pick(ranks: &Ranks, threshold: i8, left: u8, right: u8, out: &mut Bytes) {
+    for lane in 0..LANES {
+        let goes_right = u8::from(ranks[lane] > threshold).wrapping_neg();
+        out[lane] = left ^ ((left ^ right) & goes_right);
     }
 }
 
