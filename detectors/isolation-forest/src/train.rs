@@ -7,6 +7,7 @@ mod golden;
 mod grow;
 mod options;
 mod random;
+mod ranks;
 mod report;
 mod sample;
 mod scorer;
@@ -256,12 +257,12 @@ pub fn score_rows(forest: &Forest, values: &[f32]) -> Vec<f64> {
         &Scorer::new(forest),
         values.len() / width,
         |start, scratch| {
-            let rows = values
-                .get(start * width..)
-                .unwrap_or_default()
-                .chunks_exact(width);
-            for (lane, row) in rows.take(LANES).enumerate() {
-                scratch.set_row(lane, row);
+            let rows = values.get(start * width..).unwrap_or_default();
+            for (feature, lane) in scratch.block.iter_mut().enumerate() {
+                let column = rows.iter().skip(feature).step_by(width);
+                for (place, value) in lane.iter_mut().zip(column) {
+                    *place = *value;
+                }
             }
         },
     )

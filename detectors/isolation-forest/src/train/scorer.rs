@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use super::ranks::Ranks;
 use crate::exp2::exp2;
 use crate::forest::{Forest, Node, Tree};
 use crate::units::Units;
@@ -27,12 +28,12 @@ const SLOTS: usize = SPLIT_SLOTS + SPLITS_EVALUATED;
 pub(crate) type Lane = [f32; LANES];
 type Bytes = [u8; LANES];
 /// Ranks less 128: baseline SIMD compares signed bytes.
-type Ranks = [i8; LANES];
+type Locals = [i8; LANES];
 
 /// A forest made ready for scoring many rows.
 pub(crate) struct Scorer {
-    /// The keys of all thresholds of each feature, rising, [`padded`].
-    thresholds: Vec<Vec<i32>>,
+    /// All thresholds of each feature.
+    thresholds: Vec<Ranks>,
     groups: Vec<Group>,
     walked: Vec<Walked>,
     units: Units,
@@ -81,7 +82,7 @@ pub(crate) struct Scratch {
     /// One lane per feature; the caller fills it.
     pub(crate) block: Vec<Lane>,
     ranks: Vec<[u32; LANES]>,
-    local: Vec<Ranks>,
+    local: Vec<Locals>,
     slots: Vec<Bytes>,
     sums: [u64; LANES],
 }
@@ -103,7 +104,10 @@ impl Scorer {
                 .iter()
                 .map(|trees| Group::new(trees, &all, &units))
                 .collect(),
-            thresholds: all.iter().map(padded).collect(),
+            thresholds: all
+                .iter()
+                .map(|keys| Ranks::new(&thresholds_of(keys)))
+                .collect(),
             walked: large
                 .into_iter()
                 .map(|tree| Walked {
@@ -139,7 +143,7 @@ impl Scorer {
         *sums = [0; LANES];
         for ((lane, ranks), thresholds) in block.iter().zip(ranks.iter_mut()).zip(&self.thresholds)
         {
-            rank(lane, thresholds, ranks);
+            thresholds.of(lane, ranks);
         }
         for group in &self.groups {
             for ((feature, map), local) in group.features.iter().zip(local.iter_mut()) {
@@ -275,7 +279,7 @@ impl Evaluated {
         clippy::indexing_slicing,
         reason = "slots are below SLOTS by construction"
     )]
-    fn add(&self, local: &[Ranks], slots: &mut [Bytes], sums: &mut [u64; LANES]) {
+    fn add(&self, local: &[Locals], slots: &mut [Bytes], sums: &mut [u64; LANES]) {
         for (pair, out) in self.pairs.iter().zip(&mut slots[PAIR_SLOTS..]) {
             pick(
                 &local[usize::from(pair.feature)],
@@ -358,7 +362,7 @@ fn signed(rank: usize) -> i8 {
 /// thirty times slower). Not inlined, so that it knows `out` to be apart from the others.
 #[inline(never)]
 #[expect(clippy::indexing_slicing, reason = "all arrays have LANES elements")]
-fn select(ranks: &Ranks, threshold: i8, left: &Bytes, right: &Bytes, out: &mut Bytes) {
+fn select(ranks: &Locals, threshold: i8, left: &Bytes, right: &Bytes, out: &mut Bytes) {
     for lane in 0..LANES {
         let goes_right = u8::from(ranks[lane] > threshold).wrapping_neg();
         out[lane] = left[lane] ^ ((left[lane] ^ right[lane]) & goes_right);
@@ -368,47 +372,11 @@ fn select(ranks: &Ranks, threshold: i8, left: &Bytes, right: &Bytes, out: &mut B
 /// A split between two leaves on all lanes.
 #[inline(never)]
 #[expect(clippy::indexing_slicing, reason = "all arrays have LANES elements")]
-fn pick(ranks: &Ranks, threshold: i8, left: u8, right: u8, out: &mut Bytes) {
+fn pick(ranks: &Locals, threshold: i8, left: u8, right: u8, out: &mut Bytes) {
     for lane in 0..LANES {
         let goes_right = u8::from(ranks[lane] > threshold).wrapping_neg();
         out[lane] = left ^ ((left ^ right) & goes_right);
     }
-}
-
-/// The number of thresholds below each value; more than there are for NaN. A binary search without branches, one step on
-/// all lanes at a time, in integers that order as the floats do.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "a rank stays below the 2^k - 1 thresholds"
-)]
-fn rank(lane: &Lane, thresholds: &[i32], ranks: &mut [u32; LANES]) {
-    let mut keys = [0i32; LANES];
-    for (key, value) in keys.iter_mut().zip(lane) {
-        *key = if value.is_nan() {
-            i32::MAX
-        } else {
-            order_key(*value)
-        };
-    }
-    *ranks = [0; LANES];
-    let mut shift = (thresholds.len() + 1).ilog2();
-    while shift > 0 {
-        shift -= 1;
-        let half = (1usize << shift) - 1;
-        for (rank, key) in ranks.iter_mut().zip(&keys) {
-            let bound = thresholds[*rank as usize + half];
-            *rank += u32::from(bound < *key) << shift;
-        }
-    }
-}
-
-/// Padded with infinity to `2^k - 1` entries: the binary search of [`rank`] then needs no special case. A missing value
-/// ranks above the padding too; the map of local ranks gives it the largest.
-fn padded(set: &BTreeSet<i32>) -> Vec<i32> {
-    let mut keys: Vec<i32> = set.iter().copied().collect();
-    let length = (keys.len() + 1).next_power_of_two() - 1;
-    keys.resize(length, order_key(f32::INFINITY));
-    keys
 }
 
 /// Trees in order, a new group whenever a feature would get too many thresholds.
@@ -452,4 +420,11 @@ fn collect(tree: &Tree, sets: &mut [BTreeSet<i32>]) {
 fn order_key(value: f32) -> i32 {
     let bits = (value + 0.0).to_bits().cast_signed();
     bits ^ (((bits >> 31).cast_unsigned() >> 1).cast_signed())
+}
+
+fn thresholds_of(keys: &BTreeSet<i32>) -> Vec<f32> {
+    let value = |key: &i32| key ^ (((key >> 31).cast_unsigned() >> 1).cast_signed());
+    keys.iter()
+        .map(|key| f32::from_bits(value(key).cast_unsigned()))
+        .collect()
 }

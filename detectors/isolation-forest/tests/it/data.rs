@@ -13,12 +13,12 @@ use parquet::schema::types::Type;
 use crate::forests::Random;
 
 /// Rows around the origin; the last `anomalies` lie far out and are labelled 1.
-pub struct Rows {
-    pub rows: Vec<Vec<f64>>,
-    pub labels: Vec<i32>,
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<Vec<f64>>,
+    pub(crate) labels: Vec<i32>,
 }
 
-pub fn cloud(seed: u64, rows: usize, width: usize, anomalies: usize) -> Rows {
+pub(crate) fn cloud(seed: u64, rows: usize, width: usize, anomalies: usize) -> Rows {
     let mut random = Random(seed);
     let mut made = Rows {
         rows: Vec::new(),
@@ -35,7 +35,7 @@ pub fn cloud(seed: u64, rows: usize, width: usize, anomalies: usize) -> Rows {
 }
 
 impl Rows {
-    pub fn csv(&self) -> String {
+    pub(crate) fn csv(&self) -> String {
         let width = self.rows.first().map_or(0, Vec::len);
         let mut text: String = (0..width).map(|column| format!("f{column},")).collect();
         text.push_str("label\n");
@@ -54,7 +54,7 @@ impl Rows {
     }
 
     /// Nullable doubles and an integer label, in row groups of this many rows.
-    pub fn parquet(&self, path: &Path, group: usize) {
+    pub(crate) fn parquet(&self, path: &Path, group: usize) {
         let width = self.rows.first().map_or(0, Vec::len);
         let field = |name: String, physical| {
             let built = Type::primitive_type_builder(&name, physical)
@@ -105,7 +105,7 @@ impl Rows {
 }
 
 /// The real sets; `None`, with a line that says so, where they are absent and skipping is allowed.
-pub fn real(test: &str, file: &str) -> Option<PathBuf> {
+pub(crate) fn real(test: &str, file: &str) -> Option<PathBuf> {
     #[expect(
         clippy::disallowed_methods,
         reason = "tests find their data by an environment variable"
