@@ -1,4 +1,5 @@
 //! The store and the channel folders as their users see them.
+#![cfg(test)]
 
 mod channels;
 mod contract;

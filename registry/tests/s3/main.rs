@@ -1,5 +1,6 @@
 //! The verify group `s3`: the promises, races and faults of `tests/it` before a real S3 server, which `verify/s3/run`
 //! starts. `cargo test` leaves this binary out (`test = false`), because there is no server in a plain test run.
+#![cfg(test)]
 
 #[path = "../it/contract.rs"]
 mod contract;
