@@ -14,10 +14,11 @@ fn document(pins: &[(&str, DetectorChannel)]) -> String {
     let detectors = pins
         .iter()
         .map(|(name, wanted)| (name.parse().unwrap(), wanted.clone()));
-    serde_json::to_string(&ChannelDocument {
+    let document = ChannelDocument {
         detectors: detectors.collect(),
-    })
-    .unwrap()
+    };
+    // The end of a line says that the document is whole.
+    serde_json::to_string(&document).unwrap() + "\n"
 }
 
 fn wants(pin: &Pin) -> DetectorChannel {
