@@ -105,14 +105,15 @@ impl Host {
         format!(
             "\nThe host runs on {url} until you press Ctrl-C. Try in another terminal:\n\
              \n    cd {folder}\
-             \n    hodoscope status\
-             \n    hodoscope simulate --detector pump --rate 5000 --drift-at 10\
-             \n    hodoscope promote pump@1.1.0\
+             \n    {program} status\
+             \n    {program} simulate --detector pump --rate 5000 --drift-at 10\
+             \n    {program} promote pump@1.1.0\
              \n    curl {url}/v1/detectors/pump\
              \n    curl http://{admin}/metrics\n",
             url = self.url(),
             admin = self.admin,
             folder = shell.folder().display(),
+            program = shell.program().display(),
         )
     }
 

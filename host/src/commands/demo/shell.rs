@@ -44,6 +44,11 @@ impl Shell {
         &self.folder
     }
 
+    /// This executable, which need not be on the caller's path.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Prints a paragraph of the story.
     pub(super) fn say(&self, text: &str) {
         // A reader that has gone away does not stop the story.
