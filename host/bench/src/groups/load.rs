@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use anyhow::ensure;
+
 use crate::Bench;
 use crate::components::{component, engine, rows};
 use crate::measure::median;
@@ -23,7 +25,7 @@ pub(crate) fn run(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
                 let start = Instant::now();
                 let detector = engine.load(&bytes)?;
                 figures.push(start.elapsed().as_secs_f64() * 1e3);
-                drop(detector);
+                ensure!(detector.trusted(), "the component of {name} is not trusted");
                 Ok(())
             };
             load(&mut cold)?;

@@ -315,5 +315,5 @@ fn compare(
             }));
         }
     }
-    interleave(bench.size(7, 1), &mut measurements)
+    interleave(bench.size(5, 1), &mut measurements)
 }
