@@ -59,7 +59,7 @@ pub struct Flags {
     /// Where local state lies: store, channels, cache, token [default: ./.hodoscope]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub home: Option<String>,
-    /// Where releases lie: a folder or s3://bucket/prefix [default: <home>/store]
+    /// Where releases lie: a folder or s3://bucket/prefix [default: HOME/store]
     #[arg(long, global = true, value_name = "PLACE")]
     pub store: Option<String>,
     /// The channel whose wanted state is read or changed [default: local]

@@ -1,4 +1,4 @@
-//! The two listeners: what they answer, on one page each ([`router`]), and how every answer is finished ([`Front`]).
+//! The two listeners: what they answer, on one page each (`router`), and how every answer is finished ([`Front`]).
 //! Handlers extract, call a room, and map; they know nothing of wasmtime, of the store's kinds, or of each other.
 
 mod admin;

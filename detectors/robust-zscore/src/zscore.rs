@@ -6,7 +6,7 @@
 use crate::parameters::PARAMETERS;
 
 /// The limit that Iglewicz and Hoaglin propose.
-const LIMIT: f64 = 3.5;
+pub const LIMIT: f64 = 3.5;
 /// Makes the MAD of normally distributed values their standard deviation: 1 / (the normal quantile of 3/4).
 const NORMAL_CONSISTENCY: f64 = 1.4826;
 /// The score at [`LIMIT`].

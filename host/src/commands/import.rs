@@ -19,7 +19,7 @@ pub struct Args {
     /// The detector's name; it rides in the component
     #[arg(long, value_name = "DETECTOR")]
     pub name: DetectorName,
-    /// Where the component goes [default: <name>.wasm]
+    /// Where the component goes [default: NAME.wasm]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// The names of the features, in the order of the graph's columns [default: its inputs' names, or f0,f1,…]

@@ -27,7 +27,7 @@ pub struct Args {
     /// The detector's name; it rides in the component
     #[arg(long, value_name = "DETECTOR")]
     pub name: DetectorName,
-    /// Where the component goes [default: <name>.wasm]
+    /// Where the component goes [default: NAME.wasm]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// The column with 0 (normal) and 1 (anomaly): used for metrics only, never for training
