@@ -278,7 +278,6 @@ impl Follower {
                 }
             };
             if let Some(entry) = entry {
-                tell(before, &entry);
                 next.detectors.insert(name.to_string(), Arc::new(entry));
             }
         }
@@ -293,6 +292,10 @@ impl Follower {
         self.telemetry.generation.set(generation);
         self.kept.remember(&self.document, &next);
         self.roster.replace(next);
+        // Told once it is true: who reads "serving" may call.
+        for (name, entry) in &self.roster.now().detectors {
+            tell(current.detectors.get(name).map(|before| &**before), entry);
+        }
     }
 
     /// Lets go of what is neither wanted nor in use. Calls that still run keep theirs until they end.
