@@ -1,7 +1,7 @@
 //! What is normal for each feature: the one file to change for a machine of your own.
 //!
-//! The numbers are the median and the median absolute deviation of a million rows of the telemetry that
-//! `hodoscope simulate` generates, before its drift sets in.
+//! The numbers are an example, not measured: put in the median and the median absolute deviation of rows of your own
+//! machine, and change `cases/golden.json` with them.
 
 /// The normal range of one feature.
 pub struct Parameter {
