@@ -66,6 +66,18 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         "detectors/robust-zscore",
         &["hodoscope", "wasmtime", "tokio"],
     ),
+    (
+        "host/drift",
+        &[
+            "hodoscope-registry",
+            "hodoscope-engine",
+            "hodoscope-isolation-forest",
+            "tokio",
+            "wasmtime",
+            "axum",
+            "aws-",
+        ],
+    ),
     ("host", &["wasmtime", "aws-", "octocrab"]),
 ];
 

@@ -102,6 +102,10 @@ fn histogram(values: &mut Vec<f32>) -> Histogram {
     values.retain(|value| !value.is_nan());
     let missing = (all - values.len()) as u64;
     values.sort_unstable_by(f32::total_cmp);
+    let range = values
+        .first()
+        .zip(values.last())
+        .map(|(low, high)| (f64::from(*low), f64::from(*high)));
     let mut edges: Vec<f64> = Vec::new();
     let mut starts: Vec<usize> = vec![0];
     for bin in 1..BINS {
@@ -132,6 +136,7 @@ fn histogram(values: &mut Vec<f32>) -> Histogram {
             .map(|bin| rounded(bin.iter().map(|value| f64::from(*value)).sum()))
             .collect(),
         missing,
+        range,
     }
 }
 

@@ -5,6 +5,7 @@ mod digest;
 mod index;
 mod name;
 pub mod sections;
+pub mod window;
 
 pub use channel::{Canary, ChannelDocument, ChannelError, DetectorChannel, Pin};
 pub use digest::{Digest, DigestError};

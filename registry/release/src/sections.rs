@@ -95,6 +95,9 @@ pub struct Histogram {
     pub sums: Vec<f64>,
     /// How many values were missing.
     pub missing: u64,
+    /// The least and the greatest value; none if all were missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<(f64, f64)>,
 }
 
 /// Where a trained release comes from. Holds no time and no path, so that the same training gives the same bytes.
