@@ -76,12 +76,23 @@ def every_namespace_enforces_the_restricted_profile():
         assert o["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted", o["metadata"]["name"]
 
 
+def a_newer_commit_waits_for_the_check_after_a_sync_no_longer_than_said():
+    # Argo CD starts no sync while one runs, its hooks included; `refresh` lets a retry take the newest commit; and hooks
+    # run although only what differs is applied (controller/appcontroller.go, gitops-engine/pkg/sync/sync_context.go, 3.6).
+    retry = template["syncPolicy"]["retry"]
+    assert retry["refresh"] is True and retry["limit"] <= 3 and retry["backoff"]["maxDuration"] == "1m", retry
+    assert "ApplyOutOfSyncOnly=true" in template["syncPolicy"]["syncOptions"], "an old failure of the drift job would fail every sync"
+    for environment in environments:
+        values = yaml.safe_load((root / f"argocd/environments/{environment}.yaml").read_text())
+        assert values["argocd"]["postSync"]["enabled"] is True, environment
+
+
 def the_channel_comes_before_the_pods_and_is_not_pruned():
     for o in rendered:
         notes = o["metadata"].get("annotations", {})
         wave = int(notes.get("argocd.argoproj.io/sync-wave", "0"))
-        assert wave == (1 if o["kind"] in ("Deployment", "HorizontalPodAutoscaler") else 0), (o["kind"], wave)
-        if o["kind"] == "ConfigMap":
+        assert wave == (1 if o["kind"] in ("Deployment", "HorizontalPodAutoscaler", "CronJob") else 0), (o["kind"], wave)
+        if o["kind"] == "ConfigMap" and "channel.json" in o["data"]:
             assert notes["argocd.argoproj.io/sync-options"] == "Prune=false"
 
 

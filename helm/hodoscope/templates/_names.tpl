@@ -1,10 +1,11 @@
 {{/* Names, labels and the checks that JSON schema cannot express. */}}
 
+{{/* 46: a CronJob's name has room for 52, and ends in -drift. */}}
 {{- define "hodoscope.name" -}}
 {{- if contains "hodoscope" .Release.Name -}}
-{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{ .Release.Name | trunc 46 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-hodoscope" .Release.Name | trunc 50 | trimSuffix "-" }}
+{{ printf "%s-hodoscope" .Release.Name | trunc 46 | trimSuffix "-" }}
 {{- end -}}
 {{- end }}
 
@@ -39,16 +40,53 @@ app.kubernetes.io/part-of: hodoscope
 {{- fail (printf "detectors.%s is null: retire a detector by `retired: true`" $detector) -}}
 {{- end -}}
 {{- end -}}
-{{- if eq .Values.identity.mode "irsa" -}}
-{{- $_ := required "identity.serveRole is missing: set the role's ARN, or identity.mode to pod-identity" .Values.identity.serveRole -}}
-{{- if .Values.uploads.enabled -}}
-{{- $_ := required "identity.pushRole is missing: uploads need a role of their own" .Values.identity.pushRole -}}
-{{- if eq .Values.identity.pushRole .Values.identity.serveRole -}}
-{{- fail "identity.pushRole equals identity.serveRole: whoever serves must not be able to create releases" -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
 {{- if .Values.uploads.enabled -}}
 {{- $_ := required "tokenSecret.name is missing: uploads need a token that someone knows" .Values.tokenSecret.name -}}
+{{- end -}}
+{{- include "hodoscope.checkRoles" . -}}
+{{- include "hodoscope.checkDrift" . -}}
+{{- end }}
+
+{{- define "hodoscope.checkRoles" -}}
+{{- with .Values.identity -}}
+{{- if eq .mode "irsa" -}}
+{{- $_ := required "identity.serveRole is missing: set the role's ARN, or identity.mode to pod-identity" .serveRole -}}
+{{- if $.Values.uploads.enabled -}}
+{{- $_ := required "identity.pushRole is missing: uploads need a role of their own" .pushRole -}}
+{{- end -}}
+{{- if $.Values.drift.enabled -}}
+{{- $_ := required "identity.driftRole is missing: the drift job needs a role of its own" .driftRole -}}
+{{- end -}}
+{{- $roles := list .serveRole -}}
+{{- range $key, $role := pick . "pushRole" "driftRole" -}}
+{{- if $role -}}
+{{- if has $role $roles -}}
+{{- fail (printf "identity.%s equals another role: each job has a role of its own, and whoever serves must not be able to create releases" $key) -}}
+{{- end -}}
+{{- $roles = append $roles $role -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "hodoscope.checkDrift" -}}
+{{- if or .Values.capture.enabled .Values.drift.enabled -}}
+{{- $_ := required "capture.location is missing: set it to s3://bucket or s3://bucket/prefix; hosts write what they capture there, and the drift job reads it" .Values.capture.location -}}
+{{- end -}}
+{{- if .Values.capture.enabled -}}
+{{- $_ := required "capture.keySecret.name is missing: without a key of your own, callers can choose request ids that are always sampled, or never" .Values.capture.keySecret.name -}}
+{{- end -}}
+{{- if and .Values.drift.enabled (ne .Values.drift.action "report") -}}
+{{- with .Values.forge -}}
+{{- $_ := required "forge.repository is missing: set it to github:owner/repository, or drift.action to report" .repository -}}
+{{- if eq (empty .tokenSecret.name) (empty .app.keySecret.name) -}}
+{{- fail "forge wants one of tokenSecret.name and app.keySecret.name: the drift job proposes with a GitHub App's key (better) or with a token" -}}
+{{- end -}}
+{{- if .app.keySecret.name -}}
+{{- $_ := required "forge.app.id is missing: the number of the GitHub App, as a text" .app.id -}}
+{{- $_ := required "forge.app.installationId is missing: the number of the App's installation, as a text" .app.installationId -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
