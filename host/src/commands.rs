@@ -6,6 +6,7 @@ pub mod compile;
 pub mod config;
 pub mod demo;
 pub mod evaluate;
+pub mod healthcheck;
 pub mod import;
 pub mod inspect;
 pub mod list;
@@ -115,6 +116,8 @@ enum Command {
     Serve(serve::Args),
     /// Show what a running host was asked to serve, what it serves, and why they differ
     Status(status::Args),
+    /// Ask the host of this machine whether it is ready, by the exit code
+    Healthcheck(healthcheck::Args),
     /// Score a file offline, on all cores
     Score(score::Args),
     /// Compare two releases on the same rows
@@ -215,6 +218,7 @@ impl Command {
             Self::Retire(args) => retire::run(args, context),
             Self::Serve(args) => serve::run(args, context),
             Self::Status(args) => status::run(args, context),
+            Self::Healthcheck(args) => healthcheck::run(args, context),
             Self::Score(args) => score::run(args, context),
             Self::Demo(args) => demo::run(args, context),
             Self::Evaluate(args) => evaluate::run(args, context),

@@ -14,7 +14,9 @@ use hodoscope_registry::channels::{self, ChannelError};
 use hodoscope_release::{ChannelDocument, DetectorName, Pin};
 use tracing::{info, warn};
 
-use crate::roster::{DocumentState, Entry, Findings, Key, Roster, Served, Snapshot, settle};
+use crate::roster::{
+    DocumentState, Entry, Failure, Findings, Key, Roster, Served, Snapshot, settle,
+};
 use crate::tasks;
 use crate::telemetry::Telemetry;
 pub use keep::Kept;
@@ -404,7 +406,11 @@ impl Follower {
                     let before = self.retries.get(&key).map(|retry| retry.pause);
                     let pause = before.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
                     let at = error.is_worth_a_retry().then(|| now + pause);
-                    self.findings.failed.insert(key.clone(), error.to_string());
+                    let failure = Failure {
+                        reason: error.to_string(),
+                        refused: at.is_none(),
+                    };
+                    self.findings.failed.insert(key.clone(), failure);
                     self.retries.insert(key, Retry { at, pause });
                 }
             }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::shadow::Tally;
 pub use served::{Key, Served};
-pub use settle::{Findings, settle};
+pub use settle::{Failure, Findings, settle};
 pub use view::{DetectorView, ReleaseView, RosterView, RunningView};
 
 /// The states of Triton's repository index and of KServe, in their spelling.
@@ -70,6 +70,8 @@ pub struct WantedRelease {
     pub state: State,
     /// Why, if it is not ready.
     pub reason: Option<String>,
+    /// Whether it will never load here: the bytes, which do not change, were refused.
+    pub refused: bool,
 }
 
 /// A release that scores copies, and what came of it.

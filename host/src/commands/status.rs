@@ -1,4 +1,7 @@
 //! `hodoscope status`: asks a running host, through its admin port, what was wanted, what runs, and why they differ.
+//! With `--wait` it asks every host behind a name until all of them run what a channel pins: the end of a deployment.
+
+mod wait;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -19,6 +22,23 @@ pub struct Args {
     /// The host's admin port [default: the setting `admin_address`]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Wait so long until every host runs exactly what the channel's folder pins; fail at once if one refused a release
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<std::num::NonZeroU64>,
+    /// With --wait: a name and admin port; every address behind the name is asked [default: the one host of --url]
+    #[arg(
+        long,
+        value_name = "NAME:PORT",
+        requires = "wait",
+        conflicts_with = "url"
+    )]
+    hosts: Option<String>,
+    /// With --wait: the fewest hosts that must answer
+    #[arg(long, value_name = "COUNT", requires = "wait", default_value = "1")]
+    min_hosts: std::num::NonZeroUsize,
+    /// With --wait: the folder with the channel's documents [default: the setting `channel_dir`]
+    #[arg(long, value_name = "FOLDER", requires = "wait")]
+    channel_dir: Option<std::path::PathBuf>,
 }
 
 /// What is printed with `--output json`.
@@ -31,6 +51,9 @@ struct Answer<'a> {
 
 /// Runs the command. Exit code 1 says that something wanted does not run.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some(seconds) = args.wait {
+        return wait::run(&args, Duration::from_secs(seconds.get()), context);
+    }
     let address = context.config.http.admin_address;
     let url = args.url.unwrap_or_else(|| format!("http://{address}"));
     let roster = ask(url.trim_end_matches('/'))?;

@@ -15,7 +15,16 @@ pub struct Findings {
     /// Loaded releases.
     pub loaded: BTreeMap<Key, Arc<Served>>,
     /// Why others could not be loaded.
-    pub failed: BTreeMap<Key, String>,
+    pub failed: BTreeMap<Key, Failure>,
+}
+
+/// Why a release could not be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In words.
+    pub reason: String,
+    /// Whether trying again is in vain: the bytes were refused, and they do not change.
+    pub refused: bool,
 }
 
 /// What to serve of `name`. `None`: nothing, and nothing to say either.
@@ -153,17 +162,19 @@ fn states(
     with_pin
         .map(|(role, pin)| {
             let key = (pin.release(name), pin.digest);
-            let reason = findings.failed.get(&key).cloned();
-            let state = match (findings.loaded.contains_key(&key), &reason) {
+            let failure = findings.failed.get(&key);
+            let state = match (findings.loaded.contains_key(&key), failure) {
                 (true, _) => State::Ready,
                 (false, Some(_)) => State::Unavailable,
                 (false, None) => State::Loading,
             };
+            let failure = failure.filter(|_| state != State::Ready);
             WantedRelease {
                 role,
                 pin,
                 state,
-                reason: reason.filter(|_| state != State::Ready),
+                reason: failure.map(|failure| failure.reason.clone()),
+                refused: failure.is_some_and(|failure| failure.refused),
             }
         })
         .collect()

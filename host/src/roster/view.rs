@@ -81,6 +81,9 @@ pub struct ReleaseView {
     pub state: String,
     /// Why, if it is not ready.
     pub reason: Option<String>,
+    /// Whether it will never load on this host: its bytes were refused, and they do not change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
     /// The share of calls of a canary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u8>,
@@ -152,6 +155,7 @@ impl Entry {
             digest: release.pin.digest,
             state: word(&release.state),
             reason: release.reason.clone(),
+            refused: release.refused,
             percent: canary
                 .filter(|_| release.role == super::Role::Canary)
                 .map(|canary| canary.percent),
