@@ -7,3 +7,9 @@ variable "region" {
   description = "The region."
   type        = string
 }
+
+variable "lock_table" {
+  description = "A DynamoDB table to make for the state's lock, for those who migrate from one; empty: none, the lock is a file. Terraform calls the table deprecated."
+  type        = string
+  default     = ""
+}

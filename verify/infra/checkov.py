@@ -20,7 +20,7 @@ if not failed:
 
 wanted = set()
 for path in Path(sys.argv[1]).rglob("*.tf"):
-    for kind, name in re.findall(r'^resource "(aws_s3_bucket|aws_iam_role|aws_kms_key|aws_ecr_repository)" "([^"]+)"', path.read_text(), re.M):
+    for kind, name in re.findall(r'^resource "(aws_s3_bucket|aws_iam_role|aws_kms_key|aws_ecr_repository|aws_db_instance)" "([^"]+)"', path.read_text(), re.M):
         wanted.add((str(path.relative_to(sys.argv[1])), f"{kind}.{name}"))
 for file, resource in sorted(wanted):
     seen = [c for c in passed if re.sub(r"\[.*?\]", "", c["resource"]).endswith(resource) and c["file_path"].endswith(file)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import hcl2
 
 folder, jsii, lists = map(Path, sys.argv[1:])
-META = {"for_each", "count", "depends_on", "lifecycle", "provider", "providers", "source", "version", "__start_line__", "__end_line__"}
+META = {"for_each", "count", "depends_on", "lifecycle", "provider", "providers", "dynamic", "source", "version", "__start_line__", "__end_line__"}
 
 
 def camel(name):
@@ -54,6 +54,10 @@ def shape_of(property_):
 
 def faults(body, fqn, path):
     known = properties(fqn)
+    # A dynamic block is the block that its content makes.
+    for dynamic in body.get("dynamic", []):
+        for name, made in dynamic.items():
+            body = {**body, clean(name): [*body.get(clean(name), []), *made["content"]]}
     given = {camel(key): value for key, value in body.items() if key not in META}
     for key, value in given.items():
         if key not in known:

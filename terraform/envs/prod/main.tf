@@ -4,6 +4,7 @@ module "platform" {
   source        = "../../modules/platform"
   environment   = "production"
   identity_mode = "irsa"
+  protected     = true
   nat_per_zone  = true
   nodes         = { type = "c7a.xlarge", min = 3, max = 12 }
 
@@ -14,6 +15,8 @@ module "platform" {
   public_access_cidrs = var.public_access_cidrs
   github_provider_arn = var.github_provider_arn
   github_subjects     = var.github_subjects
+  training_data_arns  = var.training_data_arns
+  lock_table_arn      = var.lock_table_arn
   plan_policy_arns    = var.plan_policy_arns
   apply_policy_arns   = var.apply_policy_arns
   state_bucket        = var.state_bucket

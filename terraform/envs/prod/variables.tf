@@ -30,8 +30,8 @@ variable "github_provider_arn" {
 }
 
 variable "github_subjects" {
-  description = "Who may plan, apply and publish: whole `sub` claims."
-  type        = object({ plan = list(string), apply = list(string), publish = list(string) })
+  description = "Who may plan, apply, publish and train: whole `sub` claims."
+  type        = object({ plan = list(string), apply = list(string), publish = list(string), train = list(string) })
 }
 
 variable "plan_policy_arns" {
@@ -47,4 +47,16 @@ variable "apply_policy_arns" {
 variable "state_bucket" {
   description = "The state's bucket, as given to -backend-config."
   type        = string
+}
+
+variable "training_data_arns" {
+  description = "Objects that the training workflow may read beside captured rows: arn:aws:s3:::bucket/prefix/*."
+  type        = list(string)
+  default     = []
+}
+
+variable "lock_table_arn" {
+  description = "The DynamoDB table that locks the state, for those who migrate from one (terraform/bootstrap's output); null: the lock is a file."
+  type        = string
+  default     = null
 }

@@ -1,8 +1,8 @@
-# Roles: serve and push for pods, plan, apply and publish for workflows. Who may take them and what they may do comes from
-# modules/policies; here they only become resources.
+# Roles: serve, push, drift and tracking for pods, plan, apply, publish and train for workflows. Who may take them and what
+# they may do comes from modules/policies; here they only become resources.
 
 locals {
-  pods  = { serve = var.policies.serve, push = var.policies.push }
+  pods  = var.policies.pods
   trust = var.mode == "irsa" ? var.policies.irsa_trust : var.policies.pod_identity_trust
 }
 
@@ -29,14 +29,14 @@ resource "aws_eks_pod_identity_association" "pod" {
 }
 
 resource "aws_iam_role" "github" {
-  for_each             = toset(["plan", "apply", "publish"])
+  for_each             = var.policies.github_trust
   name                 = "${var.name}-github-${each.key}"
-  assume_role_policy   = var.policies.github_trust[each.key]
+  assume_role_policy   = each.value
   max_session_duration = 3600
 }
 
 resource "aws_iam_role_policy" "github" {
-  for_each = { plan = var.policies.plan, publish = var.policies.publish }
+  for_each = var.policies.workflows
   name     = each.key
   role     = aws_iam_role.github[each.key].id
   policy   = each.value

@@ -20,16 +20,14 @@ variable "cluster_name" {
 
 variable "service_accounts" {
   description = "The service account of each role, as namespace:name."
-  type        = object({ serve = string, push = string })
+  type        = object({ serve = string, push = string, drift = string, tracking = string })
 }
 
 variable "policies" {
   description = "The outputs of modules/policies."
   type = object({
-    serve              = string
-    push               = string
-    publish            = string
-    plan               = string
+    pods               = map(string)
+    workflows          = map(string)
     irsa_trust         = map(string)
     pod_identity_trust = map(string)
     github_trust       = map(string)

@@ -1,4 +1,5 @@
-# One environment: network, cluster, releases, images, roles. Environments differ by the arguments of this module alone.
+# One environment: network, cluster, buckets, images, MLflow's database, roles. Environments differ by the arguments of this
+# module alone.
 
 data "aws_caller_identity" "here" {}
 data "aws_partition" "here" {}
@@ -6,9 +7,14 @@ data "aws_partition" "here" {}
 locals {
   account   = data.aws_caller_identity.here.account_id
   partition = data.aws_partition.here.partition
-  # As argocd/applications.yaml names the namespace, and the chart its accounts.
-  namespace        = "hodoscope-${var.environment}"
-  service_accounts = { serve = "${local.namespace}:hodoscope", push = "${local.namespace}:hodoscope-uploads" }
+  # As argocd/ names the namespaces, and the charts their accounts.
+  namespace = "hodoscope-${var.environment}"
+  service_accounts = {
+    serve    = "${local.namespace}:hodoscope"
+    push     = "${local.namespace}:hodoscope-uploads"
+    drift    = "${local.namespace}:hodoscope-drift"
+    tracking = "mlflow:mlflow"
+  }
 }
 
 module "network" {
@@ -39,13 +45,25 @@ module "storage" {
   name            = var.name
   account_id      = local.account
   partition       = local.partition
-  releases_policy = module.policies.releases_bucket
+  bucket_policies = module.policies.buckets
+  capture_days    = var.capture_days
+}
+
+module "tracking" {
+  source                 = "../tracking"
+  name                   = var.name
+  account_id             = local.account
+  partition              = local.partition
+  vpc_id                 = module.network.vpc_id
+  subnet_ids             = module.network.private_subnets
+  node_security_group_id = module.cluster.node_security_group_id
+  protected              = var.protected
 }
 
 module "policies" {
   source                = "../policies"
-  releases_bucket_arn   = "arn:${local.partition}:s3:::${var.name}-releases"
-  key_arn               = module.storage.key_arn
+  bucket_arns           = { for bucket in ["releases", "charts", "capture", "artifacts"] : bucket => "arn:${local.partition}:s3:::${var.name}-${bucket}" }
+  key_arns              = module.storage.keys
   account_id            = local.account
   service_accounts      = local.service_accounts
   cluster_arn           = module.cluster.arn
@@ -53,8 +71,11 @@ module "policies" {
   github_provider_arn   = var.github_provider_arn
   github_subjects       = var.github_subjects
   image_repository_arns = module.images.repository_arns
+  training_data_arns    = var.training_data_arns
   state_bucket_arn      = "arn:${local.partition}:s3:::${var.state_bucket}"
   state_key             = var.state_key
+  lock_table_arn        = var.lock_table_arn
+  database              = { secret_arn = module.tracking.secret_arn, key_arn = module.tracking.key_arn }
 }
 
 module "identity" {

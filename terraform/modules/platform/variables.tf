@@ -44,6 +44,30 @@ variable "public_access_cidrs" {
   default     = []
 }
 
+variable "protected" {
+  description = "Whether MLflow's database must outlive mistakes, as in modules/tracking."
+  type        = bool
+  default     = true
+}
+
+variable "capture_days" {
+  description = "How long captured rows are kept."
+  type        = number
+  default     = 30
+}
+
+variable "training_data_arns" {
+  description = "As in modules/policies."
+  type        = list(string)
+  default     = []
+}
+
+variable "lock_table_arn" {
+  description = "As in modules/policies."
+  type        = string
+  default     = null
+}
+
 variable "identity_mode" {
   description = "irsa or pod-identity."
   type        = string
@@ -57,7 +81,7 @@ variable "github_provider_arn" {
 
 variable "github_subjects" {
   description = "As in modules/policies."
-  type        = object({ plan = list(string), apply = list(string), publish = list(string) })
+  type        = object({ plan = list(string), apply = list(string), publish = list(string), train = list(string) })
 }
 
 variable "plan_policy_arns" {

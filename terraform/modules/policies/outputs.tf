@@ -1,16 +1,16 @@
-output "serve" {
-  description = "What the serving pods may do."
-  value       = jsonencode(local.serve)
+output "pods" {
+  description = "What each pod's role may do: serve, push, drift, tracking."
+  value       = { for role, statements in local.pods : role => jsonencode({ Version = local.version, Statement = statements }) }
 }
 
-output "push" {
-  description = "What the upload endpoint may do."
-  value       = jsonencode(local.push)
+output "workflows" {
+  description = "What each workflow's role may do: publish, train, plan."
+  value       = { for role, statements in local.workflows : role => jsonencode({ Version = local.version, Statement = statements }) }
 }
 
-output "releases_bucket" {
-  description = "The releases bucket's own policy."
-  value       = jsonencode(local.releases_bucket)
+output "buckets" {
+  description = "Each bucket's own policy."
+  value       = { for bucket, statements in local.buckets : bucket => jsonencode({ Version = local.version, Statement = statements }) }
 }
 
 output "irsa_trust" {
@@ -26,14 +26,4 @@ output "pod_identity_trust" {
 output "github_trust" {
   description = "Which workflows may take each GitHub role."
   value       = { for role, document in local.github : role => jsonencode(document) }
-}
-
-output "publish" {
-  description = "What the publishing workflow may do."
-  value       = jsonencode(local.publish)
-}
-
-output "plan" {
-  description = "What planning may do beside reading the account."
-  value       = jsonencode(local.plan)
 }

@@ -1,14 +1,9 @@
-output "store" {
-  description = "The chart's `store`."
-  value       = "s3://${aws_s3_bucket.releases.id}"
+output "buckets" {
+  description = "The names of the buckets: releases, charts, capture, artifacts."
+  value       = { for name, bucket in module.bucket : name => bucket.id }
 }
 
-output "releases_bucket" {
-  description = "The releases bucket's name."
-  value       = aws_s3_bucket.releases.id
-}
-
-output "key_arn" {
-  description = "The key that encrypts the releases."
-  value       = aws_kms_key.releases.arn
+output "keys" {
+  description = "The keys: releases for releases and charts, data for captured rows and artifacts."
+  value       = { for name, key in aws_kms_key.key : name => key.arn }
 }

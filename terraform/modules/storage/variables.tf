@@ -7,9 +7,21 @@ variable "name" {
   }
 }
 
-variable "releases_policy" {
-  description = "The releases bucket's policy, from modules/policies."
-  type        = string
+variable "bucket_policies" {
+  description = "Each bucket's own policy, from modules/policies."
+  type        = object({ releases = string, charts = string, capture = string, artifacts = string })
+}
+
+variable "capture_days" {
+  description = "How long captured rows are kept."
+  type        = number
+  default     = 30
+}
+
+variable "profile_days" {
+  description = "How long a window's counts are kept; more than a year, so that a season can be compared with the last."
+  type        = number
+  default     = 400
 }
 
 variable "account_id" {

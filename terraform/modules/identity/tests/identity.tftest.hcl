@@ -1,29 +1,31 @@
-# Runs where the provider can be had (.github/workflows/ci.yml): terraform -chdir=terraform/modules/identity test
+# The provider is mocked: `make infra` runs this against its schema, .github/workflows/ci.yml against the provider itself.
 
 mock_provider "aws" {}
 
 variables {
   name              = "example"
   cluster_name      = "example"
-  service_accounts  = { serve = "n:hodoscope", push = "n:hodoscope-uploads" }
-  plan_policy_arns  = []
-  apply_policy_arns = []
+  service_accounts  = { serve = "n:hodoscope", push = "n:hodoscope-uploads", drift = "n:hodoscope-drift", tracking = "mlflow:mlflow" }
+  plan_policy_arns  = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
+  apply_policy_arns = ["arn:aws:iam::111122223333:policy/apply"]
   policies = {
-    serve              = jsonencode({ serve = true })
-    push               = jsonencode({ push = true })
-    publish            = jsonencode({ publish = true })
-    plan               = jsonencode({ plan = true })
-    irsa_trust         = { serve = jsonencode({ irsa = "serve" }), push = jsonencode({ irsa = "push" }) }
-    pod_identity_trust = { serve = jsonencode({ pod = "serve" }), push = jsonencode({ pod = "push" }) }
-    github_trust       = { plan = jsonencode({ g = "plan" }), apply = jsonencode({ g = "apply" }), publish = jsonencode({ g = "publish" }) }
+    pods               = { for role in ["serve", "push", "drift", "tracking"] : role => jsonencode({ may = role }) }
+    workflows          = { for role in ["plan", "publish", "train"] : role => jsonencode({ may = role }) }
+    irsa_trust         = { for role in ["serve", "push", "drift", "tracking"] : role => jsonencode({ irsa = role }) }
+    pod_identity_trust = { for role in ["serve", "push", "drift", "tracking"] : role => jsonencode({ pod = role }) }
+    github_trust       = { for role in ["plan", "apply", "publish", "train"] : role => jsonencode({ github = role }) }
   }
 }
 
 run "irsa_trusts_the_clusters_issuer_and_makes_no_association" {
   command = plan
   assert {
-    condition     = jsondecode(aws_iam_role.pod["serve"].assume_role_policy) == { irsa = "serve" } && length(aws_eks_pod_identity_association.pod) == 0
-    error_message = "IRSA must trust the issuer, and need no association"
+    condition     = { for role, resource in aws_iam_role.pod : role => jsondecode(resource.assume_role_policy).irsa } == { for role in keys(var.policies.pods) : role => role }
+    error_message = "IRSA must trust the issuer, for each role its own account"
+  }
+  assert {
+    condition     = length(aws_eks_pod_identity_association.pod) == 0
+    error_message = "IRSA needs no association"
   }
 }
 
@@ -33,16 +35,32 @@ run "pod_identity_trusts_the_agent_and_associates_each_account" {
     mode = "pod-identity"
   }
   assert {
-    condition     = jsondecode(aws_iam_role.pod["push"].assume_role_policy) == { pod = "push" } && aws_eks_pod_identity_association.pod["push"].service_account == "hodoscope-uploads"
-    error_message = "Pod Identity must trust the agent, and associate each account"
+    condition     = { for role, resource in aws_iam_role.pod : role => jsondecode(resource.assume_role_policy).pod } == { for role in keys(var.policies.pods) : role => role }
+    error_message = "Pod Identity must trust the agent"
+  }
+  assert {
+    condition     = { for role, made in aws_eks_pod_identity_association.pod : role => "${made.namespace}:${made.service_account}" } == var.service_accounts
+    error_message = "Pod Identity must associate each account with its own role"
   }
 }
 
 run "roles_hold_their_own_policies" {
   command = plan
   assert {
-    condition     = jsondecode(aws_iam_role_policy.pod["serve"].policy) == { serve = true } && jsondecode(aws_iam_role_policy.pod["push"].policy) == { push = true }
+    condition     = alltrue([for role, held in merge(aws_iam_role_policy.pod, aws_iam_role_policy.github) : jsondecode(held.policy).may == role && held.name == role])
     error_message = "a role holds another's policy"
+  }
+}
+
+run "workflows_are_trusted_each_by_its_own_document" {
+  command = plan
+  assert {
+    condition     = { for role, resource in aws_iam_role.github : role => jsondecode(resource.assume_role_policy).github } == { plan = "plan", apply = "apply", publish = "publish", train = "train" }
+    error_message = "a workflow's role trusts another's subjects"
+  }
+  assert {
+    condition     = keys(aws_iam_role_policy_attachment.plan) == ["arn:aws:iam::aws:policy/ReadOnlyAccess"] && keys(aws_iam_role_policy_attachment.apply) == ["arn:aws:iam::111122223333:policy/apply"]
+    error_message = "planning and applying must hold the owner's policies, each its own"
   }
 }
 
