@@ -2,6 +2,7 @@
 
 mod channel;
 mod digest;
+pub mod evidence;
 mod index;
 mod name;
 pub mod sections;
