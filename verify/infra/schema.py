@@ -2,32 +2,18 @@
 provider can be downloaded here), and every block of a registry module against the recorded list of its variables.
 `schema.py <terraform folder> <jsii or .jsii.gz> <recorded lists>` prints one line for each block."""
 
-import gzip
-import json
 import re
 import sys
 from pathlib import Path
 
 import hcl2
+from bindings import assembly, camel
 
 folder, jsii, lists = map(Path, sys.argv[1:])
 META = {"for_each", "count", "depends_on", "lifecycle", "provider", "providers", "dynamic", "source", "version", "__start_line__", "__end_line__"}
 
 
-def camel(name):
-    head, *rest = name.split("_")
-    return head + "".join(part[:1].upper() + part[1:] for part in rest)
-
-
-def assembly():
-    text = jsii.read_bytes()
-    stub = json.loads(text) if not jsii.name.endswith(".gz") else None
-    if stub and "schema" in stub and str(stub["schema"]).startswith("jsii/file-redirect"):
-        text = gzip.decompress((jsii.parent / stub["filename"]).read_bytes())
-    return json.loads(text)["types"]
-
-
-types = assembly()
+types = assembly(jsii)
 configs = {}
 for fqn, entry in types.items():
     if entry["kind"] == "interface" and entry["name"].endswith("Config"):

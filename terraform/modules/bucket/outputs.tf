@@ -1,9 +1,4 @@
-output "id" {
+output "name" {
   description = "The bucket's name."
-  value       = aws_s3_bucket.bucket.id
-}
-
-output "arn" {
-  description = "The bucket."
-  value       = aws_s3_bucket.bucket.arn
+  value       = aws_s3_bucket.bucket.bucket
 }

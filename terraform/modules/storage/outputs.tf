@@ -1,6 +1,6 @@
 output "buckets" {
   description = "The names of the buckets: releases, charts, capture, artifacts."
-  value       = { for name, bucket in module.bucket : name => bucket.id }
+  value       = { for name, bucket in module.bucket : name => bucket.name }
 }
 
 output "keys" {

@@ -19,10 +19,12 @@ variables {
   }
 }
 
+# Never applied: what must not be destroyed cannot be torn down.
 run "each_bucket_has_its_own_name" {
+  command = plan
   assert {
-    condition     = keys(output.buckets) == ["artifacts", "capture", "charts", "releases"]
-    error_message = "a bucket is missing"
+    condition     = output.buckets == { for bucket in ["artifacts", "capture", "charts", "releases"] : bucket => "example-dev-${bucket}" }
+    error_message = "a bucket is missing, or bears another's name"
   }
 }
 
