@@ -46,7 +46,7 @@ pub struct Policy {
     pub alert_rate_factors: (f64, f64),
     /// More missing values than the reference has, as a share: broken input, not drift.
     pub missing_flood: f64,
-    /// More values outside the reference's range, as a share, together with a jump of the mean: a changed unit.
+    /// A larger share of values outside the reference's range: a changed unit.
     pub outside_flood: f64,
 }
 
@@ -62,6 +62,8 @@ pub struct Floors {
     pub wasserstein: f64,
     /// Jensen and Shannon's distance, natural logarithm.
     pub jensen_shannon: f64,
+    /// The change of the share of missing values, either way.
+    pub missing: f64,
 }
 
 /// How far two distributions are apart. `missing` is the change of the share of missing values.
@@ -94,12 +96,13 @@ pub struct Comparison {
     pub drifted: bool,
     /// Mean of the reference, mean of the window.
     pub means: (f64, f64),
-    /// For plots: about 20 bins, edges and the share of rows of the reference and of the window in each (out-of-range
-    /// bins first and last).
+    /// For plots: the ends of about 20 bins of equal share of the reference, its least value first and its greatest
+    /// last. Empty without values, and for windows that are not the last.
     pub plot_edges: Vec<f64>,
-    /// See `plot_edges`.
+    /// The share of the reference's values between these ends: one more than there are edges, for the first lies under
+    /// the first edge and the last over the last one (both 0 here if the reference's range is known).
     pub plot_reference: Vec<f64>,
-    /// See `plot_edges`.
+    /// The same of the window.
     pub plot_window: Vec<f64>,
 }
 
@@ -123,7 +126,7 @@ pub enum Quality {
     MissingFlood,
     /// A value that varied is now the same in every row.
     Constant,
-    /// Most values lie outside the reference's range by a common factor or offset.
+    /// Most values lie outside the reference's range, or all are larger or smaller by one factor of eight or more.
     UnitChange,
 }
 
@@ -215,6 +218,7 @@ impl Default for Floors {
             ks: 0.1,
             wasserstein: 0.1,
             jensen_shannon: 0.1,
+            missing: 0.1,
         }
     }
 }
@@ -231,7 +235,7 @@ impl Default for Policy {
             windows_seen: 3,
             feature_share: 0.3,
             alert_rate_factors: (1.0 / 3.0, 3.0),
-            missing_flood: 0.5,
+            missing_flood: 0.25,
             outside_flood: 0.5,
         }
     }

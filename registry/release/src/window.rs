@@ -66,7 +66,7 @@ pub struct WindowPart {
 pub struct Counts {
     /// One more than there are edges.
     pub counts: Vec<u64>,
-    /// The sum of the values in each bin.
+    /// The sum of the finite values in each bin; JSON knows no infinity.
     pub sums: Vec<f64>,
     /// Missing values; in no bin.
     pub missing: u64,
@@ -128,7 +128,7 @@ impl Counts {
         if let Some(count) = self.counts.get_mut(bin) {
             *count += 1;
         }
-        if let Some(sum) = self.sums.get_mut(bin) {
+        if let Some(sum) = self.sums.get_mut(bin).filter(|_| value.is_finite()) {
             *sum += value;
         }
         if let Some((low, high)) = range {
@@ -224,6 +224,16 @@ mod tests {
             (counts.missing, counts.below, counts.above, counts.present()),
             (1, 1, 1, 5)
         );
+    }
+
+    #[test]
+    fn an_infinite_value_is_counted_but_not_summed() {
+        let mut counts = Counts::on(1);
+        for value in [f64::INFINITY, f64::NEG_INFINITY, 2.0] {
+            counts.add(&[1.0], Some((0.0, 2.0)), value);
+        }
+        assert_eq!((counts.counts, counts.sums), (vec![1, 2], vec![0.0, 2.0]));
+        assert_eq!((counts.below, counts.above), (1, 1));
     }
 
     #[test]
