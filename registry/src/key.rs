@@ -1,5 +1,5 @@
-//! The keys of a store: the only place that knows how names and digests become paths. Everything in a key is a checked
-//! name, a version or a hex digest, so no key can leave its folder.
+//! The keys of a store: the only place that knows how names and digests become paths (captured traffic apart, which
+//! `capture/key.rs` names). Everything in a key is a checked name, a version or a hex digest, so no key can leave its folder.
 
 use std::fmt;
 
@@ -34,6 +34,11 @@ impl Key {
             "yanked/{}/{}.json",
             release.detector, release.version
         ))
+    }
+
+    /// A key of captured traffic, checked by `capture/key.rs`.
+    pub(crate) const fn captured(text: String) -> Self {
+        Self(text)
     }
 
     /// The text.

@@ -77,7 +77,7 @@ pub struct Listing {
 
 /// Whether a create-only write wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Creation {
+pub(crate) enum Creation {
     Created,
     Exists,
     /// The key exists, and an earlier attempt of this very write may have made it.
@@ -307,7 +307,11 @@ impl Store {
 
     /// After an answer that leaves open whether the write happened, the state itself is asked: the write is
     /// create-only, so finding our bytes there means that it is done, whoever did it.
-    async fn create_reconciled(&self, key: &Key, bytes: Bytes) -> Result<Creation, StoreError> {
+    pub(crate) async fn create_reconciled(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+    ) -> Result<Creation, StoreError> {
         let unsure = match self.create(key, bytes.clone()).await {
             Ok(Creation::Unsure) => None,
             Err(error) if error.is_transient() => Some(error),
@@ -332,7 +336,7 @@ impl Store {
         }
     }
 
-    async fn read(&self, key: &Key, limit_bytes: u64) -> Result<Bytes, StoreError> {
+    pub(crate) async fn read(&self, key: &Key, limit_bytes: u64) -> Result<Bytes, StoreError> {
         match self {
             Self::Folder(folder) => folder.read(key, limit_bytes, None).await,
             Self::S3(s3) => s3.read(key, limit_bytes, None).await,

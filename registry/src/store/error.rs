@@ -58,6 +58,12 @@ pub enum StoreError {
         stored: String,
         pushed: Digest,
     },
+    /// A key that is written once is there with other bytes.
+    #[error(
+        "store {store}: `{key}` is there already and is never overwritten; nothing was written. Two writers use one name: \
+         give each a name of its own"
+    )]
+    Occupied { store: String, key: String },
     /// Stored bytes are not what their name says.
     #[error(
         "store {store}: `{key}` is damaged: expected {expected}, found {found}; nothing was used. Remove \
@@ -194,6 +200,7 @@ impl StoreError {
             Self::NoBucket { .. } => "no_bucket",
             Self::Taken { .. } => "taken",
             Self::DocumentTaken { .. } => "document_taken",
+            Self::Occupied { .. } => "occupied",
             Self::Damaged { .. } => "damaged",
             Self::Incomplete { .. } => "incomplete",
             Self::TooLarge { .. } => "too_large",

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hodoscope_release::Digest;
+use tokio::sync::Semaphore;
 
 use super::{Creation, StoreError};
 use crate::key::Key;
@@ -21,6 +22,9 @@ use crate::location::Probe;
 const TEMPORARY: &str = "tmp";
 /// Files in [`TEMPORARY`] older than this belong to nobody any more.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// Operations that may wait for the disk at once. One that hangs keeps its thread, whether or not anybody waits for it
+/// still; so many are the most that a dead disk can hold.
+const TURNS: usize = 16;
 /// Stored files are never written again, and say so.
 const READ_ONLY: u32 = 0o444;
 
@@ -48,6 +52,7 @@ pub enum Step {
 pub struct FolderStore {
     root: Arc<Path>,
     probe: Probe,
+    turns: Arc<Semaphore>,
 }
 
 impl FolderStore {
@@ -55,12 +60,13 @@ impl FolderStore {
         Self {
             root: root.into(),
             probe,
+            turns: Arc::new(Semaphore::new(TURNS)),
         }
     }
 
     pub(super) async fn create(&self, key: &Key, bytes: Bytes) -> Result<Creation, StoreError> {
         let (store, key) = (self.clone(), key.clone());
-        blocking(move || {
+        self.blocking(move || {
             store
                 .create_now(&key, &bytes)
                 .map_err(|error| store.write_error(&key, error))
@@ -75,12 +81,19 @@ impl FolderStore {
         digest: Option<Digest>,
     ) -> Result<Bytes, StoreError> {
         let (store, key) = (self.clone(), key.clone());
-        blocking(move || store.read_now(&key, limit_bytes, digest)).await
+        self.blocking(move || store.read_now(&key, limit_bytes, digest))
+            .await
     }
 
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let found = self.list_sized(prefix).await?;
+        Ok(found.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// Every key in a folder and the folders in it, with its length.
+    pub(crate) async fn list_sized(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
         let (store, prefix) = (self.clone(), prefix.to_owned());
-        blocking(move || {
+        self.blocking(move || {
             let mut keys = Vec::new();
             store
                 .list_into(&mut keys, prefix.trim_end_matches('/'))
@@ -91,18 +104,44 @@ impl FolderStore {
         .await
     }
 
+    /// Writes a key that may be there already; a reader sees the old bytes or the new ones.
+    pub(crate) async fn replace(&self, key: &Key, bytes: Bytes) -> Result<(), StoreError> {
+        let (store, key) = (self.clone(), key.clone());
+        self.blocking(move || {
+            store
+                .replace_now(&key, &bytes)
+                .map_err(|error| store.write_error(&key, error))
+        })
+        .await
+    }
+
+    /// Deletes keys, and folders that are empty then. What is gone already is no error.
+    pub(crate) async fn remove(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+        let store = self.clone();
+        self.blocking(move || {
+            keys.iter().try_for_each(|key| {
+                store
+                    .remove_now(key)
+                    .map_err(|cause| store.io_error("deleting", key.as_str(), cause))
+            })
+        })
+        .await
+    }
+
     fn create_now(&self, key: &Key, bytes: &[u8]) -> io::Result<Creation> {
         let target = self.root.join(key.as_str());
-        let temporary = self.root.join(TEMPORARY);
         let parent = target.parent().unwrap_or(&self.root);
-        fs::create_dir_all(parent)?;
-        fs::create_dir_all(&temporary)?;
-        sweep(&temporary);
-        self.reached(Step::Prepared)?;
+        self.prepare(parent)?;
         let creation = if target.try_exists()? {
             Creation::Exists
         } else {
-            self.write_beside(&temporary, &target, bytes)?
+            match self.write_beside(bytes)?.persist_noclobber(&target) {
+                Ok(_) => Creation::Created,
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                    Creation::Exists
+                }
+                Err(error) => return Err(error.error),
+            }
         };
         self.reached(Step::Named)?;
         // Also when another process named the file: it may not have got to this point.
@@ -111,11 +150,47 @@ impl FolderStore {
         Ok(creation)
     }
 
-    fn write_beside(&self, temporary: &Path, target: &Path, bytes: &[u8]) -> io::Result<Creation> {
+    fn replace_now(&self, key: &Key, bytes: &[u8]) -> io::Result<()> {
+        let target = self.root.join(key.as_str());
+        let parent = target.parent().unwrap_or(&self.root);
+        self.prepare(parent)?;
+        self.write_beside(bytes)?
+            .persist(&target)
+            .map_err(|error| error.error)?;
+        self.reached(Step::Named)?;
+        self.sync_folders(parent)?;
+        self.reached(Step::Settled)
+    }
+
+    fn remove_now(&self, key: &Key) -> io::Result<()> {
+        let target = self.root.join(key.as_str());
+        match fs::remove_file(&target) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let above = target.ancestors().skip(1);
+        // A folder that holds something still is not removed, and neither are those above it.
+        above
+            .take_while(|folder| folder.starts_with(&self.root) && **folder != *self.root)
+            .take_while(|folder| fs::remove_dir(folder).is_ok())
+            .for_each(drop);
+        Ok(())
+    }
+
+    fn prepare(&self, parent: &Path) -> io::Result<()> {
+        let temporary = self.root.join(TEMPORARY);
+        fs::create_dir_all(parent)?;
+        fs::create_dir_all(&temporary)?;
+        sweep(&temporary);
+        self.reached(Step::Prepared)
+    }
+
+    /// A file that has its bytes, but not its name.
+    fn write_beside(&self, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
         let mut file = tempfile::Builder::new()
             .prefix("push-")
             .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(temporary)?;
+            .tempfile_in(self.root.join(TEMPORARY))?;
         self.reached(Step::Opened)?;
         let (first, second) = bytes
             .split_at_checked(bytes.len() / 2)
@@ -128,13 +203,7 @@ impl FolderStore {
             .set_permissions(Permissions::from_mode(READ_ONLY))?;
         file.as_file().sync_all()?;
         self.reached(Step::Synced)?;
-        match file.persist_noclobber(target) {
-            Ok(_) => Ok(Creation::Created),
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-                Ok(Creation::Exists)
-            }
-            Err(error) => Err(error.error),
-        }
+        Ok(file)
     }
 
     fn sync_folders(&self, from: &Path) -> io::Result<()> {
@@ -187,7 +256,7 @@ impl FolderStore {
         }
     }
 
-    fn list_into(&self, keys: &mut Vec<String>, prefix: &str) -> io::Result<()> {
+    fn list_into(&self, keys: &mut Vec<(String, u64)>, prefix: &str) -> io::Result<()> {
         let entries = match fs::read_dir(self.root.join(prefix)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -201,11 +270,35 @@ impl FolderStore {
             let key = format!("{prefix}/{name}");
             if entry.file_type()?.is_dir() {
                 self.list_into(keys, &key)?;
-            } else {
-                keys.push(key);
+                continue;
+            }
+            match entry.metadata() {
+                Ok(data) => keys.push((key, data.len())),
+                // Retention deleted it since the folder was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// File systems block: such work runs on the runtime's threads for it, in turn.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = self.turns.clone().acquire_owned().await;
+        let working = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        match working.await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(self.io_error("waiting for", "", io::Error::other(error))),
+            },
+        }
     }
 
     fn reached(&self, step: Step) -> io::Result<()> {
@@ -258,23 +351,5 @@ fn sweep(temporary: &Path) {
                 tracing::debug!(path = %path.display(), %error, "an abandoned file stays");
             }
         }
-    }
-}
-
-/// File systems block: such work runs on the runtime's threads for it.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(StoreError::Io {
-                store: "folder".to_owned(),
-                key: String::new(),
-                action: "waiting for",
-                cause: io::Error::other(error),
-            }),
-        },
     }
 }

@@ -1,11 +1,12 @@
-//! A store in a bucket. Every write carries `If-None-Match: *` and its checksum; every read a cap. The attempts at an
-//! operation are counted here and not in the SDK, so that one rule covers refused, broken-off and damaged answers, and
-//! one deadline covers them all.
+//! A store in a bucket. Every write carries its checksum and, those of verdicts apart, `If-None-Match: *`; every read has
+//! a cap. The attempts at an operation are counted here and not in the SDK, so that one rule covers refused, broken-off
+//! and damaged answers, and one deadline covers them all.
 
 use std::fmt;
 use std::sync::Arc;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 use bytes::{Bytes, BytesMut};
@@ -72,15 +73,7 @@ impl S3Store {
         bytes: Bytes,
         earlier: u32,
     ) -> Result<Creation, StoreError> {
-        let put = self
-            .client
-            .put_object()
-            .bucket(&*self.bucket)
-            .key(format!("{}{}", self.prefix, place.key))
-            .if_none_match("*")
-            .checksum_sha256(base64(Digest::of(&bytes).as_bytes()))
-            .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
-            .body(ByteStream::from(bytes));
+        let put = self.put(place, bytes).if_none_match("*");
         match put.send().await {
             Ok(_) => Ok(Creation::Created),
             Err(error) if fault::status(&error) == Some(412) && earlier == 0 => {
@@ -89,6 +82,27 @@ impl S3Store {
             Err(error) if fault::status(&error) == Some(412) => Ok(Creation::Unsure),
             Err(error) => Err(place.explain(&error)),
         }
+    }
+
+    /// A write of these bytes with their checksum, without a condition yet.
+    fn put(&self, place: &Place, bytes: Bytes) -> PutObjectFluentBuilder {
+        self.client
+            .put_object()
+            .bucket(&*self.bucket)
+            .key(format!("{}{}", self.prefix, place.key))
+            .checksum_sha256(base64(Digest::of(&bytes).as_bytes()))
+            .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+            .body(ByteStream::from(bytes))
+    }
+
+    /// Writes a key that may be there already.
+    pub(crate) async fn replace(&self, key: &Key, bytes: Bytes) -> Result<(), StoreError> {
+        let place = self.place(key.as_str(), Action::Write);
+        let once = async |bytes| match self.put(&place, bytes).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(place.explain(&error)),
+        };
+        self.patience.attempt(&place, |_| once(bytes.clone())).await
     }
 
     pub(super) async fn read(
@@ -172,6 +186,12 @@ impl S3Store {
     }
 
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let found = self.list_sized(prefix).await?;
+        Ok(found.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// Every key that starts so, with its length.
+    pub(crate) async fn list_sized(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
         let full = format!("{}{prefix}", self.prefix);
         let place = self.place(prefix, Action::List);
         let found = connect::list(
@@ -183,7 +203,10 @@ impl S3Store {
             PAGE_LIMIT,
         )
         .await?;
-        let own = |object: connect::Found| Some(object.key.strip_prefix(&*self.prefix)?.to_owned());
+        let own = |object: connect::Found| {
+            let key = object.key.strip_prefix(&*self.prefix)?.to_owned();
+            Some((key, object.size_bytes))
+        };
         Ok(found.into_iter().filter_map(own).collect())
     }
 

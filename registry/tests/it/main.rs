@@ -1,6 +1,7 @@
 //! The store and the channel folders as their users see them.
 #![cfg(test)]
 
+mod capture;
 mod channels;
 mod contract;
 mod crash;

@@ -2,6 +2,8 @@
 //! starts. `cargo test` leaves this binary out (`test = false`), because there is no server in a plain test run.
 #![cfg(test)]
 
+#[path = "../it/capture.rs"]
+mod capture;
 #[path = "../it/contract.rs"]
 mod contract;
 #[path = "../it/faults.rs"]
@@ -68,6 +70,11 @@ async fn open(place: &str, s3: S3Options) -> Store {
 #[tokio::test]
 async fn a_real_bucket_keeps_every_promise() {
     contract::keeps_every_promise(&open(&place("promises"), direct()).await).await;
+}
+
+#[tokio::test]
+async fn a_real_bucket_keeps_every_promise_of_captured_traffic() {
+    capture::keeps_every_promise(&capture::bucket(&place("capture"), direct()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
