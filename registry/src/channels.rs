@@ -10,8 +10,11 @@ mod document;
 mod edit;
 mod read;
 
-pub use edit::{Edited, edit};
+pub use edit::{Edited, edit, render};
 pub use read::read_folder;
+
+pub(crate) use edit::own_file;
+pub(crate) use read::{assemble, select};
 
 /// The one file of the Kubernetes layout.
 pub const DOCUMENT_FILE: &str = "channel.json";

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod channels;
+pub mod forge;
 mod key;
 mod location;
 pub mod objects;

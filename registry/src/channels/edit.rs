@@ -1,6 +1,7 @@
 //! Changing one detector of a channel folder. Writers take turns by a lock on `.lock`; the file is written beside,
 //! synced and renamed over, so that a reader sees the old or the new one, and a crash leaves one of the two.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -62,37 +63,18 @@ pub fn edit(
         },
         reading => reading?,
     };
-    if let Some(found) = files.get(detector).filter(|found| **found != file) {
-        return Err(ChannelError::NotOwnFile {
-            detector: detector.clone(),
-            file: found.clone(),
-        });
-    }
-    // A machine-owned file holds its own detector only; another one in it would be lost by the rewrite.
-    if let Some((other, _)) = files
-        .iter()
-        .find(|(name, found)| *name != detector && **found == file)
-    {
-        return Err(ChannelError::NotOwnFile {
-            detector: other.clone(),
-            file,
-        });
-    }
+    own_file(detector, &file, &files)?;
     let before = document.detectors.get(detector).cloned();
     change(&mut document)?;
     document.validate()?;
     let after = document.detectors.get(detector).cloned();
     if before != after {
-        let wanted = after.clone().map(|wanted| (detector.clone(), wanted));
-        let own = ChannelDocument {
-            detectors: wanted.into_iter().collect(),
-        };
         let write = |cause| ChannelError::Io {
             action: "writing",
             file: file.clone(),
             cause,
         };
-        replace(folder, &file, &text(&own).map_err(write)?).map_err(write)?;
+        replace(folder, &file, &render(detector, after.as_ref())?).map_err(write)?;
     }
     Ok(Edited {
         before,
@@ -101,9 +83,43 @@ pub fn edit(
     })
 }
 
-fn text(document: &ChannelDocument) -> io::Result<String> {
-    let body = serde_saphyr::to_string(document).map_err(io::Error::other)?;
+/// The text of `<detector>.yaml`: the one way in which a machine writes it, in a folder and in a pull request. `None`
+/// makes a file that wants nothing.
+pub fn render(
+    detector: &DetectorName,
+    wanted: Option<&DetectorChannel>,
+) -> Result<String, ChannelError> {
+    let own = ChannelDocument {
+        detectors: wanted
+            .map(|wanted| (detector.clone(), wanted.clone()))
+            .into_iter()
+            .collect(),
+    };
+    let body = serde_saphyr::to_string(&own).map_err(|cause| ChannelError::Io {
+        action: "writing",
+        file: PathBuf::from(format!("{detector}.yaml")),
+        cause: io::Error::other(cause),
+    })?;
     Ok(format!("{HEADER}{body}"))
+}
+
+/// Whether `file` may be rewritten for `detector`: it must stand there or nowhere, and alone, or the rewrite would lose
+/// another one.
+pub(crate) fn own_file(
+    detector: &DetectorName,
+    file: &Path,
+    files: &BTreeMap<DetectorName, PathBuf>,
+) -> Result<(), ChannelError> {
+    let strange = files
+        .iter()
+        .find(|(name, found)| (*name == detector) != (*found == file));
+    match strange {
+        None => Ok(()),
+        Some((name, found)) => Err(ChannelError::NotOwnFile {
+            detector: name.clone(),
+            file: found.clone(),
+        }),
+    }
 }
 
 /// The lock ends with the file's handle, also when the process is killed.

@@ -18,9 +18,9 @@ const KUBELET_LINK: &str = "..data";
 const ATTEMPTS: u32 = 64;
 
 /// One sound reading: the document, and the file in which each detector stands.
-pub(super) struct Reading {
-    pub(super) document: ChannelDocument,
-    pub(super) files: BTreeMap<DetectorName, PathBuf>,
+pub(crate) struct Reading {
+    pub(crate) document: ChannelDocument,
+    pub(crate) files: BTreeMap<DetectorName, PathBuf>,
 }
 
 /// Reads a channel folder whole. Any bad file fails the reading.
@@ -49,23 +49,36 @@ pub(super) fn read(folder: &Path) -> Result<Reading, ChannelError> {
 }
 
 fn read_once(folder: &Path, behind: &Path) -> Result<Reading, ChannelError> {
-    let names = part_names(folder, behind)?;
+    let mut parts = Vec::new();
+    let mut rest = LIMIT_BYTES;
+    for name in part_names(folder, behind)? {
+        let bytes = read_file(&behind.join(&name), &folder.join(&name), rest)?;
+        rest = rest.saturating_sub(bytes.len() as u64);
+        parts.push((name, bytes));
+    }
+    assemble(folder, &parts)
+}
+
+/// Joins the files of a channel, wherever they were read. Errors speak of each as `folder` and its name: as the user
+/// knows it, not of the kubelet's dated folder.
+pub(crate) fn assemble(
+    folder: &Path,
+    parts: &[(String, Vec<u8>)],
+) -> Result<Reading, ChannelError> {
     let mut reading = Reading {
         document: ChannelDocument::default(),
         files: BTreeMap::new(),
     };
     let mut rest = LIMIT_BYTES;
-    for name in names {
-        // Errors speak of the file as the user knows it, not of the kubelet's dated folder.
-        let shown = folder.join(&name);
-        let bytes = read_file(&behind.join(&name), &shown, rest)?;
+    for (name, bytes) in parts {
+        let shown = folder.join(name);
         rest = rest
             .checked_sub(bytes.len() as u64)
             .ok_or_else(|| ChannelError::TooLarge {
                 folder: folder.to_owned(),
                 file: name.clone(),
             })?;
-        for (detector, wanted) in parse(&shown, &bytes)?.detectors {
+        for (detector, wanted) in parse(&shown, bytes)?.detectors {
             if let Some(first) = reading.files.insert(detector.clone(), shown.clone()) {
                 return Err(ChannelError::Duplicate {
                     detector,
@@ -101,12 +114,21 @@ fn part_names(folder: &Path, behind: &Path) -> Result<Vec<String>, ChannelError>
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        if name.starts_with('.') || fs::metadata(entry.path()).is_ok_and(|data| data.is_dir()) {
-            continue;
+        if !fs::metadata(entry.path()).is_ok_and(|data| data.is_dir()) {
+            names.push(name);
         }
+    }
+    select(folder, names)
+}
+
+/// Those of `names` that are parts of a channel, sorted; an error if they are of both layouts, of none, or if one looks
+/// like a part and would not be read.
+pub(crate) fn select(folder: &Path, names: Vec<String>) -> Result<Vec<String>, ChannelError> {
+    let mut parts = Vec::new();
+    for name in names.into_iter().filter(|name| !name.starts_with('.')) {
         match name.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("yaml") => names.push(name),
-            Some("json") if name == DOCUMENT_FILE => names.push(name),
+            Some("yaml") => parts.push(name),
+            Some("json") if name == DOCUMENT_FILE => parts.push(name),
             Some("yml" | "json") => {
                 return Err(ChannelError::StrayFile {
                     file: folder.join(name),
@@ -115,9 +137,9 @@ fn part_names(folder: &Path, behind: &Path) -> Result<Vec<String>, ChannelError>
             _ => {}
         }
     }
-    names.sort();
-    let delivered = names.iter().any(|name| name == DOCUMENT_FILE);
-    match names.iter().find(|name| *name != DOCUMENT_FILE) {
+    parts.sort();
+    let delivered = parts.iter().any(|name| name == DOCUMENT_FILE);
+    match parts.iter().find(|name| *name != DOCUMENT_FILE) {
         None if !delivered => Err(ChannelError::NoDocument {
             folder: folder.to_owned(),
         }),
@@ -125,7 +147,7 @@ fn part_names(folder: &Path, behind: &Path) -> Result<Vec<String>, ChannelError>
             folder: folder.to_owned(),
             file: other.clone(),
         }),
-        _ => Ok(names),
+        _ => Ok(parts),
     }
 }
 

@@ -6,5 +6,6 @@ mod channels;
 mod contract;
 mod crash;
 mod faults;
+mod forge;
 mod objects;
 mod wire;
