@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::bins::{Axis, bins};
-use crate::words::{self, chance, count, distance, figure, percent, points, times, visible};
+use crate::words::{self, chance, count, figure, percent, times, visible};
 use crate::{Comparison, DriftReport, FeatureDrift};
 
 /// Columns of a terminal.
@@ -169,7 +169,7 @@ fn features(out: &mut String, report: &DriftReport) {
     );
     let _ = writeln!(
         out,
-        "  {:<22} ÷ limit   PSI    KS  W₁/σ    JS  adj. p missing  mean",
+        "  {:<22} ÷ limit   PSI    KS  W₁/σ    JS  missing  adj. p  mean",
         ""
     );
     let shown = drifted
@@ -185,13 +185,13 @@ fn features(out: &mut String, report: &DriftReport) {
             times(words::strength(comparison))
         );
         for measure in words::measures(comparison) {
-            let _ = write!(out, " {:>5}", distance(measure.value));
+            let room = if measure.points { 8 } else { 5 };
+            let _ = write!(out, " {:>room$}", measure.value());
         }
         let _ = writeln!(
             out,
-            " {:>7} {:>7}  {} → {}",
+            " {:>7}  {} → {}",
             chance(comparison.p_adjusted).replace("< ", "<"),
-            points(comparison.effects.missing),
             figure(comparison.means.0),
             figure(comparison.means.1)
         );
@@ -207,26 +207,37 @@ fn features(out: &mut String, report: &DriftReport) {
 
 /// A comparison's distances and its two rows of blocks on one scale.
 fn plot(indent: &str, comparison: &Comparison, columns: usize) -> String {
-    let mut out = String::from(indent);
-    for measure in words::measures(comparison) {
+    let mut line = String::from(indent);
+    let mut out = String::new();
+    for measure in words::measures(comparison)
+        .iter()
+        .filter(|measure| !measure.points || measure.value() != "0")
+    {
         let over = if measure.reached() { "≥" } else { "<" };
-        let _ = write!(
-            out,
-            "{} {} {over} {}  ",
+        let part = format!(
+            "{} {} {over} {}",
             measure.short,
-            distance(measure.value),
-            distance(measure.limit)
+            measure.value(),
+            measure.limit()
         );
+        if line.width() + part.width() > columns {
+            let _ = writeln!(out, "{}", line.trim_end());
+            line = String::from(indent);
+        }
+        line = line + &part + "  ";
     }
-    let mut out = format!("{}\n", out.trim_end());
+    let _ = writeln!(out, "{}", line.trim_end());
     let Some(bins) = bins(comparison) else {
         return out;
     };
-    let tallest = bins.tallest();
+    let tallest = bins
+        .all()
+        .map(|bin| bin.reference.max(bin.window))
+        .fold(f64::MIN_POSITIVE, f64::max);
     let repeat = (PLOT / bins.all().count().max(1)).clamp(1, 4);
     let row = |share: fn(&crate::bins::Bin) -> f64| -> String {
         let draw = |bin: &crate::bins::Bin| {
-            let eighths = (bins.height(bin, share(bin)) / tallest * 8.0).clamp(0.0, 8.0);
+            let eighths = (share(bin) / tallest * 8.0).clamp(0.0, 8.0);
             let least = if share(bin) >= SHARE_SHOWN { 1.0 } else { 0.0 };
             let block = BLOCKS
                 .get(eighths.round().max(least) as usize)
@@ -246,10 +257,10 @@ fn plot(indent: &str, comparison: &Comparison, columns: usize) -> String {
     let (low, high) = (figure(low), figure(high));
     let inner = bins.inner.len() * repeat;
     let lead = if bins.below.is_some() { repeat + 1 } else { 0 };
-    let note = if bins.axis == Axis::Steps {
-        "  (bins, not to scale)"
-    } else {
+    let note = if bins.axis == Axis::Shares {
         ""
+    } else {
+        "  bins not to scale"
     };
     let gap = inner.saturating_sub(low.width() + high.width()).max(1);
     let _ = writeln!(

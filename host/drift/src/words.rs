@@ -28,12 +28,33 @@ pub(crate) struct Measure {
     pub(crate) value: f64,
     /// From where on it counts.
     pub(crate) limit: f64,
+    /// Both are shares, written in percentage points.
+    pub(crate) points: bool,
 }
 
 impl Measure {
     /// Large enough to count.
     pub(crate) fn reached(&self) -> bool {
-        self.value >= self.limit
+        self.value.abs() >= self.limit
+    }
+
+    /// The distance, written.
+    pub(crate) fn value(&self) -> String {
+        if self.points {
+            points(self.value)
+        } else {
+            distance(self.value)
+        }
+    }
+
+    /// The limit, written.
+    pub(crate) fn limit(&self) -> String {
+        let text = if self.points {
+            points(self.limit)
+        } else {
+            distance(self.limit)
+        };
+        text.trim_start_matches('+').to_owned()
     }
 }
 
@@ -120,33 +141,39 @@ pub(crate) const fn quality(kind: Quality) -> &'static str {
     }
 }
 
-/// The four distances with their limits, in the order in which they are always shown.
-pub(crate) const fn measures(comparison: &Comparison) -> [Measure; 4] {
+/// The distances with their limits, in the order in which they are always shown.
+pub(crate) fn measures(comparison: &Comparison) -> [Measure; 5] {
     let (effects, limits) = (&comparison.effects, &comparison.limits);
+    let measure = |short, long, value, limit| Measure {
+        short,
+        long,
+        value,
+        limit,
+        points: false,
+    };
     [
+        measure("PSI", "Population stability index", effects.psi, limits.psi),
+        measure("KS", "Kolmogorov–Smirnov distance", effects.ks, limits.ks),
+        measure(
+            "W₁/σ",
+            "Wasserstein distance in standard deviations",
+            effects.wasserstein,
+            limits.wasserstein,
+        ),
+        measure(
+            "JS",
+            "Jensen–Shannon distance",
+            effects.jensen_shannon,
+            limits.jensen_shannon,
+        ),
         Measure {
-            short: "PSI",
-            long: "Population stability index",
-            value: effects.psi,
-            limit: limits.psi,
-        },
-        Measure {
-            short: "KS",
-            long: "Kolmogorov–Smirnov distance",
-            value: effects.ks,
-            limit: limits.ks,
-        },
-        Measure {
-            short: "W₁/σ",
-            long: "Wasserstein distance in standard deviations",
-            value: effects.wasserstein,
-            limit: limits.wasserstein,
-        },
-        Measure {
-            short: "JS",
-            long: "Jensen–Shannon distance",
-            value: effects.jensen_shannon,
-            limit: limits.jensen_shannon,
+            points: true,
+            ..measure(
+                "Missing",
+                "Change of missing values, in percentage points",
+                effects.missing,
+                limits.missing,
+            )
         },
     ]
 }
@@ -156,7 +183,7 @@ pub(crate) fn strength(comparison: &Comparison) -> f64 {
     measures(comparison)
         .iter()
         .filter(|measure| measure.limit > 0.0)
-        .map(|measure| measure.value / measure.limit)
+        .map(|measure| measure.value.abs() / measure.limit)
         .filter(|ratio| ratio.is_finite())
         .fold(0.0, f64::max)
 }
@@ -171,11 +198,12 @@ pub(crate) fn limits(policy: &Policy) -> Vec<(&'static str, String)> {
         (
             "Smallest effects that count",
             format!(
-                "PSI {}, KS {}, W₁/σ {}, JS {}",
+                "PSI {}, KS {}, W₁/σ {}, JS {}, missing {} points",
                 distance(floors.psi),
                 distance(floors.ks),
                 distance(floors.wasserstein),
-                distance(floors.jensen_shannon)
+                distance(floors.jensen_shannon),
+                points(floors.missing).trim_start_matches('+')
             ),
         ),
         (
@@ -206,11 +234,8 @@ pub(crate) fn limits(policy: &Policy) -> Vec<(&'static str, String)> {
             percent(policy.missing_flood),
         ),
         (
-            "Broken when values are out of range",
-            format!(
-                "{} of them, with a jump of the mean",
-                percent(policy.outside_flood)
-            ),
+            "Broken when more values are out of range than",
+            percent(policy.outside_flood),
         ),
     ]
 }

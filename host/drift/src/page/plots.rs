@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 
 use crate::bins::{Axis, Bin, Bins, bins};
-use crate::words::{self, count, distance, figure, percent, points, times};
+use crate::words::{self, count, figure, percent, points, times};
 use crate::{AlertRate, Comparison, DriftReport};
 
 /// The width of the stretched shapes' own coordinates.
@@ -64,8 +64,8 @@ fn distances(comparison: &Comparison) -> Markup {
         dl.distances {
             @for measure in words::measures(comparison) {
                 div { dt { abbr title=(measure.long) { (measure.short) } } dd {
-                    @if measure.reached() { b { (distance(measure.value)) } } @else { (distance(measure.value)) }
-                    small { " / " (distance(measure.limit)) }
+                    @if measure.reached() { b { (measure.value()) } } @else { (measure.value()) }
+                    small { " / " (measure.limit()) }
                 } }
             }
             div { dt { "Adjusted p" } dd { (words::chance(comparison.p_adjusted)) } }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::plots::{self, Size};
 use super::{Cell, Section};
-use crate::words::{self, chance, count, distance, figure, percent, points, times, visible};
+use crate::words::{self, chance, count, figure, percent, times, visible};
 use crate::{DriftReport, FeatureDrift};
 
 /// More plots than a person looks at are not drawn.
@@ -90,7 +90,7 @@ pub(super) fn features(report: &DriftReport) -> Markup {
             @if !far.is_empty() {
                 details { summary { (far.len()) " more features without drift" } (framed("More effects", &features_table(far))) }
             }
-            p.note { "Bold: at or over its limit, which stands beside it. PSI: population stability index. KS: Kolmogorov–Smirnov distance. "
+            p.note { "Bold: at or over its limit, which stands beside it, smaller. PSI: population stability index. KS: Kolmogorov–Smirnov distance. "
                 "W₁/σ: Wasserstein distance in the reference's standard deviations. JS: Jensen–Shannon distance. "
                 "Adjusted p: after Benjamini–Hochberg over all features. Missing: change of the share of missing values, in percentage points." }
         }
@@ -102,8 +102,8 @@ fn features_table(features: &[&FeatureDrift]) -> Markup {
         table {
             thead { tr {
                 th scope="col" { "Feature" } th scope="col" { "Verdict" } th.number scope="col" { "Effect ÷ limit" }
-                @for short in ["PSI", "KS", "W₁/σ", "JS"] { th.number scope="col" { (short) } }
-                th.number scope="col" { "Adjusted p" } th.number scope="col" { "Missing" }
+                @for short in ["PSI", "KS", "W₁/σ", "JS", "Missing"] { th.number scope="col" { (short) } }
+                th.number scope="col" { "Adjusted p" }
                 th.number scope="col" { "Mean, reference → window" }
             } }
             tbody { @for feature in features { (feature_row(feature)) } }
@@ -120,12 +120,11 @@ fn feature_row(feature: &FeatureDrift) -> Markup {
             td.number { (times(words::strength(comparison))) }
             @for measure in words::measures(comparison) {
                 td.number {
-                    @if measure.reached() { b { (distance(measure.value)) } } @else { (distance(measure.value)) }
-                    small { " / " (distance(measure.limit)) }
+                    @if measure.reached() { b { (measure.value()) } } @else { (measure.value()) }
+                    small { " / " (measure.limit()) }
                 }
             }
             td.number { (chance(comparison.p_adjusted)) }
-            td.number { (points(comparison.effects.missing)) }
             td.number { (figure(comparison.means.0)) " → " (figure(comparison.means.1)) }
         }
     }
