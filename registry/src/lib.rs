@@ -7,6 +7,7 @@ mod key;
 mod location;
 pub mod objects;
 mod store;
+pub mod tracking;
 
 pub use key::Key;
 pub use location::{LocationError, S3Credentials, S3Options, StoreLocation, StoreOptions};

@@ -8,4 +8,5 @@ mod crash;
 mod faults;
 mod forge;
 mod objects;
+mod tracking;
 mod wire;

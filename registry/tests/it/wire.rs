@@ -48,6 +48,17 @@ pub(crate) enum Fault {
 enum Behind {
     Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>),
     Server(SocketAddr),
+    Function(Function),
+}
+
+/// Answers requests that are not S3's.
+#[derive(Clone)]
+struct Function(Arc<dyn Fn(&Request) -> Answer + Send + Sync>);
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Function")
+    }
 }
 
 /// The faults to come: the first one whose method and part of a path fit a request is used up by it.
@@ -61,15 +72,15 @@ pub(crate) struct Wire {
     seen: Arc<Mutex<Vec<String>>>,
 }
 
-struct Request {
-    method: String,
-    path: String,
-    headers: BTreeMap<String, String>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: BTreeMap<String, String>,
     raw_head: Vec<u8>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
-struct Answer {
+pub(crate) struct Answer {
     head: Vec<u8>,
     body: Vec<u8>,
 }
@@ -85,6 +96,11 @@ impl Wire {
 
     pub(crate) fn before(server: SocketAddr) -> Self {
         Self::start(Behind::Server(server))
+    }
+
+    /// A server of another kind.
+    pub(crate) fn answering(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start(Behind::Function(Function(Arc::new(answer))))
     }
 
     fn start(behind: Behind) -> Self {
@@ -208,6 +224,7 @@ impl Wire {
         let mut answer = match &self.behind {
             Behind::Memory(objects) => from_memory(objects, request),
             Behind::Server(server) => from_server(*server, request)?,
+            Behind::Function(Function(answer)) => answer(request),
         };
         match fault {
             Some(Fault::CutAfter) => cut(stream),
@@ -404,9 +421,13 @@ fn with_close(head: &[u8]) -> Vec<u8> {
         .into_bytes()
 }
 
-fn ok(body: Vec<u8>) -> Answer {
+pub(crate) fn ok(body: Vec<u8>) -> Answer {
+    with_status(200, body)
+}
+
+pub(crate) fn with_status(status: u16, body: Vec<u8>) -> Answer {
     let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 {status} Status\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
     Answer {
@@ -416,16 +437,8 @@ fn ok(body: Vec<u8>) -> Answer {
 }
 
 fn error(status: u16, code: &str) -> Answer {
-    let body =
-        format!("<Error><Code>{code}</Code><Message>said the wire</Message></Error>").into_bytes();
-    let head = format!(
-        "HTTP/1.1 {status} Fault\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
-    Answer {
-        head: head.into_bytes(),
-        body,
-    }
+    let body = format!("<Error><Code>{code}</Code><Message>said the wire</Message></Error>");
+    with_status(status, body.into_bytes())
 }
 
 fn send(stream: &mut TcpStream, answer: &Answer) -> io::Result<()> {

@@ -10,6 +10,7 @@ mod contract;
 mod faults;
 #[path = "../it/objects.rs"]
 mod objects;
+#[expect(dead_code, reason = "servers that are no S3 are for `it` only")]
 #[path = "../it/wire.rs"]
 mod wire;
 

@@ -1,0 +1,238 @@
+//! One file for each local record, `<time>-<digest>.json`: replaced as a whole and never half written, locked by whoever
+//! delivers it. Delivered ones are kept without their artifacts, up to a number; those that wait are never removed.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{Record, Tracked};
+
+/// The shape that this version writes and reads.
+const SCHEMA: u32 = 1;
+/// The longest file that is read: artifacts are reports.
+const FILE_LIMIT_BYTES: u64 = 64 << 20;
+/// Delivered records that are kept.
+const DELIVERED_LIMIT: usize = 200;
+/// Digits of the digest in a file's name.
+const DIGEST_DIGITS: usize = 12;
+/// Names that are tried when two records of one component are of the same millisecond.
+const NAME_ATTEMPTS: u32 = 100;
+
+/// A record as it lies in its file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    schema: u32,
+    state: State,
+    /// Failed deliveries, without those that never reached a server.
+    attempts: u32,
+    record: Record,
+}
+
+/// How far a record is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    /// Not in MLflow yet, or not whole.
+    Pending,
+    /// In MLflow.
+    Delivered(Tracked),
+    /// MLflow will never take it; why.
+    Refused(String),
+}
+
+/// A file that waits.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) key: String,
+    path: PathBuf,
+    attempts: u32,
+}
+
+/// A record that this process delivers.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The file's name without its ending; unique in its folder.
+    pub(super) key: String,
+    pub(super) path: PathBuf,
+    text: Text,
+    /// Held until the record is settled; `None` where the file system knows no locks.
+    _lock: Option<File>,
+}
+
+/// Writes a new record and holds it.
+pub(super) fn keep(folder: &Path, record: &Record) -> io::Result<Held> {
+    fs::create_dir_all(folder)?;
+    let mut record = record.clone();
+    record.metrics.retain(|_, value| value.is_finite());
+    let stem = stem(&record);
+    let text = Text {
+        schema: SCHEMA,
+        state: State::Pending,
+        attempts: 0,
+        record,
+    };
+    for attempt in 0..NAME_ATTEMPTS {
+        let key = match attempt {
+            0 => stem.clone(),
+            more => format!("{stem}-{more}"),
+        };
+        let path = folder.join(format!("{key}.json"));
+        let beside = beside(folder, &text)?;
+        let lock = lock(beside.as_file())?;
+        match beside.persist_noclobber(&path) {
+            Ok(_) => {
+                return Ok(Held {
+                    key,
+                    path,
+                    text,
+                    _lock: lock,
+                });
+            }
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// The records that wait, those tried least first, then by time. What cannot be read is left alone.
+pub(super) fn pending(folder: &Path) -> Vec<Pending> {
+    let texts = names(folder).unwrap_or_default().into_iter();
+    let waiting = texts.filter_map(|(key, path)| {
+        let text = read(&path).ok()?;
+        (text.state == State::Pending).then_some(Pending {
+            key,
+            path,
+            attempts: text.attempts,
+        })
+    });
+    let mut waiting: Vec<Pending> = waiting.collect();
+    waiting.sort_by(|a, b| (a.attempts, &a.key).cmp(&(b.attempts, &b.key)));
+    waiting
+}
+
+/// Removes the oldest delivered records beyond the number that is kept.
+pub(super) fn prune(folder: &Path) -> io::Result<()> {
+    let names = names(folder)?;
+    if names.len() <= DELIVERED_LIMIT {
+        return Ok(());
+    }
+    let delivered = names
+        .into_iter()
+        .filter(|(_, path)| read(path).is_ok_and(|text| matches!(text.state, State::Delivered(_))));
+    let delivered: Vec<_> = delivered.collect();
+    let surplus = delivered.len().saturating_sub(DELIVERED_LIMIT);
+    for (_, path) in delivered.into_iter().take(surplus) {
+        match fs::remove_file(&path) {
+            // Another command was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+impl Pending {
+    /// Takes the record for delivering; `None` if another process holds it or has settled it.
+    pub(super) fn take(self) -> Option<(Held, Record)> {
+        let lock = lock(&File::open(&self.path).ok()?).ok()?;
+        // Read after locking: the file that was listed may have been replaced meanwhile.
+        let text = read(&self.path).ok()?;
+        if text.state != State::Pending {
+            return None;
+        }
+        let record = text.record.clone();
+        let held = Held {
+            key: self.key,
+            path: self.path,
+            text,
+            _lock: lock,
+        };
+        Some((held, record))
+    }
+}
+
+impl Held {
+    /// Settles the record.
+    pub(super) fn mark(&mut self, state: State) -> io::Result<()> {
+        if matches!(state, State::Delivered(_)) {
+            self.text.record.artifacts.clear();
+        }
+        self.text.state = state;
+        self.replace()
+    }
+
+    /// Remembers a failed delivery, so that others are tried before it next time.
+    pub(super) fn count_attempt(&mut self) -> io::Result<()> {
+        self.text.attempts = self.text.attempts.saturating_add(1);
+        self.replace()
+    }
+
+    fn replace(&self) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let file = beside(folder, &self.text)?.persist(&self.path);
+        file.map(drop).map_err(|error| error.error)
+    }
+}
+
+/// `20261124T235900.123Z-<digest>`, so that names sort by time.
+pub(super) fn stem(record: &Record) -> String {
+    let time = jiff::Timestamp::from_millisecond(record.ended_ms).unwrap_or_default();
+    let about = match &record.digest {
+        Some(digest) => digest.hex().chars().take(DIGEST_DIGITS).collect(),
+        None => "none".to_owned(),
+    };
+    format!("{}-{about}", time.strftime("%Y%m%dT%H%M%S.%3fZ"))
+}
+
+/// The records of a folder by name, and so by time.
+fn names(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        if let Some(stem) = stem
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            && !stem.starts_with('.')
+        {
+            names.push((stem.to_owned(), path));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn read(path: &Path) -> io::Result<Text> {
+    if fs::metadata(path)?.len() > FILE_LIMIT_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let text: Text = serde_json::from_slice(&fs::read(path)?)?;
+    match text.schema {
+        SCHEMA => Ok(text),
+        other => Err(io::Error::other(format!("schema {other}"))),
+    }
+}
+
+fn beside(folder: &Path, text: &Text) -> io::Result<tempfile::NamedTempFile> {
+    let mut beside = tempfile::Builder::new()
+        .prefix(".record-")
+        .tempfile_in(folder)?;
+    beside.write_all(&serde_json::to_vec_pretty(text)?)?;
+    beside.as_file().sync_all()?;
+    Ok(beside)
+}
+
+/// Locks a file for this process: an error if another one holds it, `None` where the file system knows no locks.
+fn lock(file: &File) -> io::Result<Option<File>> {
+    let own = file.try_clone()?;
+    match own.try_lock() {
+        Ok(()) => Ok(Some(own)),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
