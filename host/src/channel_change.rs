@@ -1,16 +1,45 @@
 //! A change of a channel as its author sees it: what was wanted before, what is wanted now, and the one command that
-//! takes it back. `promote`, `rollback` and `retire` answer with it.
+//! takes it back. `promote`, `rollback` and `retire` answer with it. With a forge it is a pull request that people merge;
+//! without one the channel's folder is edited at once.
 
 use std::fmt;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use hodoscope_registry::channels::{self, Edited};
+use hodoscope_registry::forge::{
+    self as forges, Forge, Kind, MachineClock, Outcome, Proposal, Pull,
+};
 use hodoscope_release::{
-    ChannelDocument, ChannelError, ChannelName, DetectorChannel, DetectorName,
+    ChannelDocument, ChannelError, ChannelName, DetectorChannel, DetectorName, Digest,
 };
 use serde::Serialize;
 
+use crate::commands::Context;
 use crate::config::Config;
+use crate::forge;
+
+/// What is wanted, before it is known whether a file is edited or a pull request opened.
+pub struct Wish {
+    /// The detector.
+    pub detector: DetectorName,
+    /// Why.
+    pub kind: Kind,
+    /// The release that the change is about.
+    pub candidate: Digest,
+    /// The change; it may be applied more than once.
+    pub change: forges::Change,
+    /// The pull request's title.
+    pub title: String,
+    /// The pull request's text.
+    pub body: String,
+    /// The pull request's labels.
+    pub labels: Vec<String>,
+    /// Whether a person must look at it before it may be merged.
+    pub draft: bool,
+    /// Whether a person asked for it, who may pass the limits of the job.
+    pub by_hand: bool,
+}
 
 /// What became of one detector of a channel.
 #[derive(Debug, Serialize)]
@@ -19,18 +48,62 @@ pub struct Change {
     pub detector: DetectorName,
     /// The channel.
     pub channel: ChannelName,
-    /// The file that was written.
+    /// The file that was written, or that the pull request changes.
     pub file: PathBuf,
+    /// The pull request, where there is a forge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Proposed>,
     /// What was wanted before.
     pub before: Option<DetectorChannel>,
-    /// What is wanted now.
+    /// What is wanted now, or once the pull request is merged.
     pub after: Option<DetectorChannel>,
     /// The command that takes the change back, where there is one.
     pub undo: Option<String>,
 }
 
-/// Edits the channel of the settings.
-pub fn apply(
+/// What the forge answered.
+#[derive(Debug, Serialize)]
+pub struct Proposed {
+    /// A fixed word: `opened`, `updated`, `unchanged`, `held` …
+    pub outcome: &'static str,
+    /// The same in a sentence.
+    pub told: String,
+    /// The pull request.
+    pub pull: Option<Pull>,
+    /// Whether it is proposed, so that merging leads there.
+    pub stands: bool,
+}
+
+/// What the channel of the settings wants of a detector now: on the forge's base branch, or in the channel's folder.
+pub fn standing(
+    context: &Context,
+    detector: &DetectorName,
+) -> anyhow::Result<Option<DetectorChannel>> {
+    let config = &context.config;
+    let document = match forge::open(config)? {
+        Some(forge) => {
+            context
+                .block_on(forge.channel(&config.channel, &MachineClock))??
+                .document
+        }
+        None => match channels::read_folder(&config.channel_dir) {
+            Err(error) if error.is_absent() => ChannelDocument::default(),
+            document => document?,
+        },
+    };
+    Ok(document.detectors.get(detector).cloned())
+}
+
+/// Makes the change: edits the folder of the settings, or proposes it where there is a forge.
+pub fn make(context: &Context, wish: Wish) -> anyhow::Result<Change> {
+    match forge::open(&context.config)? {
+        Some(forge) => context.block_on(propose(&context.config, &forge, wish))?,
+        None => apply(&context.config, &wish.detector, &*wish.change),
+    }
+}
+
+/// Edits the channel's folder.
+fn apply(
     config: &Config,
     detector: &DetectorName,
     change: impl FnOnce(&mut ChannelDocument) -> Result<(), ChannelError>,
@@ -45,10 +118,77 @@ pub fn apply(
         detector: detector.clone(),
         channel: config.channel.clone(),
         file,
+        proposal: None,
         before,
         after,
         undo,
     })
+}
+
+/// Finds, opens or updates the one pull request of the detector in this channel.
+pub async fn propose(config: &Config, forge: &Forge, wish: Wish) -> anyhow::Result<Change> {
+    let (detector, channel) = (wish.detector.clone(), config.channel.clone());
+    let base = forge.channel(&channel, &MachineClock).await?;
+    let mut wanted = base.document.clone();
+    (wish.change)(&mut wanted)?;
+    let before = base.document.detectors.get(&detector).cloned();
+    let after = wanted.detectors.get(&detector).cloned();
+    let undo = undo(config, &detector, before.as_ref(), after.as_ref());
+    let outcome = forge::propose(
+        forge,
+        &Proposal {
+            channel: channel.clone(),
+            detector: wish.detector,
+            kind: wish.kind,
+            candidate: wish.candidate,
+            change: wish.change,
+            title: wish.title,
+            body: wish.body,
+            labels: wish.labels,
+            draft: wish.draft,
+            by_hand: wish.by_hand,
+        },
+    )
+    .await
+    .with_context(|| format!("failed to propose the change of {detector} in {channel}"))?;
+    let file = [
+        &config.forge.path,
+        channel.as_str(),
+        &format!("{detector}.yaml"),
+    ];
+    Ok(Change {
+        file: file.iter().collect(),
+        detector,
+        channel,
+        proposal: Some(Proposed::from(&outcome)),
+        before,
+        after,
+        undo,
+    })
+}
+
+impl From<&Outcome> for Proposed {
+    fn from(outcome: &Outcome) -> Self {
+        let stands = matches!(
+            outcome,
+            Outcome::Opened(_) | Outcome::Updated(_) | Outcome::Unchanged(_) | Outcome::NothingToDo
+        );
+        Self {
+            outcome: outcome.kind(),
+            told: outcome.to_string(),
+            pull: outcome.pull().cloned(),
+            stands,
+        }
+    }
+}
+
+impl Change {
+    /// Whether it is made, or proposed so that people may merge it.
+    pub fn stands(&self) -> bool {
+        self.proposal
+            .as_ref()
+            .is_none_or(|proposal| proposal.stands)
+    }
 }
 
 fn undo(
@@ -94,6 +234,15 @@ impl fmt::Display for Change {
         let Self {
             detector, channel, ..
         } = self;
+        if let Some(proposal) = &self.proposal {
+            writeln!(f, "{}", proposal.told)?;
+            if !proposal.stands {
+                return write!(
+                    f,
+                    "channel {channel} still wants what it wanted of {detector}"
+                );
+            }
+        }
         if self.before == self.after {
             return write!(
                 f,

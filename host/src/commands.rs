@@ -6,6 +6,7 @@ pub mod compile;
 pub mod config;
 pub mod demo;
 pub mod evaluate;
+pub mod forge;
 pub mod healthcheck;
 pub mod import;
 pub mod inspect;
@@ -112,6 +113,8 @@ enum Command {
     Rollback(rollback::Args),
     /// Take a detector out of service
     Retire(retire::Args),
+    /// Show, merge, close or hold the pull request of a detector
+    Forge(forge::Args),
     /// Serve the detectors of a channel over HTTP
     Serve(serve::Args),
     /// Show what a running host was asked to serve, what it serves, and why they differ
@@ -216,6 +219,7 @@ impl Command {
             Self::Promote(args) => promote::run(args, context),
             Self::Rollback(args) => rollback::run(args, context),
             Self::Retire(args) => retire::run(args, context),
+            Self::Forge(args) => forge::run(args, context),
             Self::Serve(args) => serve::run(args, context),
             Self::Status(args) => status::run(args, context),
             Self::Healthcheck(args) => healthcheck::run(args, context),
@@ -245,6 +249,14 @@ impl Flags {
             None => (pair.clone(), String::new()),
         });
         named.chain(free).collect()
+    }
+}
+
+/// The exit code of a command that did what was asked, or did not.
+fn exit(done: bool) -> ExitCode {
+    match done {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 

@@ -2,6 +2,7 @@
 //! `HODOSCOPE_*`, which yields to flags. Unknown keys are errors, and all errors are reported together. This is the only
 //! place that reads the environment (the AWS SDK's own credentials apart).
 
+mod forge;
 mod reader;
 mod sources;
 
@@ -14,6 +15,7 @@ use hodoscope_registry::StoreLocation;
 use hodoscope_release::{ChannelName, Digest};
 use serde::Serialize;
 
+pub use forge::ForgeSettings;
 use reader::{Kind, Reader};
 pub use sources::{Origin, Sources};
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub channel: ChannelName,
     /// The folder with the channel's document or documents.
     pub channel_dir: PathBuf,
+    /// Where changes of channels are proposed.
+    pub forge: ForgeSettings,
     /// What the two listeners do.
     pub http: HttpSettings,
     /// How the roster follows its channel.
@@ -162,6 +166,7 @@ impl Config {
                 "the folder with the channel's documents",
             ),
             channel,
+            forge: ForgeSettings::read(&mut read),
             http: HttpSettings::read(&mut read, &home),
             roster: RosterSettings::read(&mut read),
             engine: EngineSettings::read(&mut read, &home),

@@ -25,6 +25,9 @@ pub struct Args {
     /// Print all features, however many there are
     #[arg(long)]
     pub all: bool,
+    /// Print one of the release's documents as it is, for instance report (a page) or evidence (JSON)
+    #[arg(long, value_name = "NAME")]
+    pub document: Option<String>,
 }
 
 /// Everything that is known of a component. What the gate refused has no description and report.
@@ -60,8 +63,34 @@ struct ShownCalibration {
     alert_rate: f64,
 }
 
+/// Prints a document's bytes.
+fn document(subject: &Reference, name: &str, context: &Context) -> anyhow::Result<ExitCode> {
+    let Reference::Release(release) = subject else {
+        anyhow::bail!(
+            "{subject} is a file; documents lie beside releases of the store, for instance pump@1.4.0"
+        );
+    };
+    let bytes = context.block_on(async {
+        let store = releases::open_store(&context.config).await?;
+        let entry = store.index(release).await?;
+        let Some(digest) = entry.documents.get(name) else {
+            let known: Vec<&str> = entry.documents.keys().map(String::as_str).collect();
+            anyhow::bail!(
+                "{release} has no document `{name}`; it has: {}",
+                known.join(", ")
+            );
+        };
+        anyhow::Ok(store.document(digest).await?)
+    })??;
+    std::io::Write::write_all(&mut std::io::stdout().lock(), &bytes)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Runs the command: exit code 0 if a push would take the component, 1 if the gate refuses it.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some(name) = &args.document {
+        return document(&args.subject, name, context);
+    }
     let config = &context.config;
     let limit_bytes = config.engine.component_limit_bytes as u64;
     let (component, entry, yanked) = match &args.subject {

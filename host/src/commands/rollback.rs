@@ -1,15 +1,19 @@
 //! `hodoscope rollback`: returns a detector to its previous release. It needs the channel only, so that it works while
-//! the store is down; where the store answers, a yanked release is refused.
+//! the store is down; where the store answers, a yanked release is refused. With a forge it is a pull request, exempt from
+//! the limits that hold for promotions.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
-use hodoscope_registry::{Yank, channels};
-use hodoscope_release::{DetectorName, ReleaseName};
+use hodoscope_registry::Yank;
+use hodoscope_registry::forge::Kind;
+use hodoscope_release::{ChannelDocument, ChannelError, DetectorName, Pin, ReleaseName};
 
 use super::Context;
-use crate::{channel_change, releases};
+use crate::channel_change::{self, Wish};
+use crate::proposal::{self, Words};
+use crate::releases;
 
 /// A rollback is urgent: a store that does not answer by then is not asked again.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
@@ -19,31 +23,71 @@ const STORE_PATIENCE: Duration = Duration::from_secs(3);
 pub struct Args {
     /// The detector
     pub detector: DetectorName,
+    /// Why; it stands in the pull request, where there is a forge
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
 }
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let detector = &args.detector;
-    if let Some(previous) = previous(context, detector)
-        && let Some(yank) = yanked(context, &previous)?
-    {
+    let (detector, channel) = (&args.detector, &context.config.channel);
+    let standing = channel_change::standing(context, detector)?;
+    let standing = standing.ok_or_else(|| ChannelError::UnknownDetector(detector.clone()))?;
+    let previous = standing.previous.clone();
+    let previous = previous.ok_or_else(|| ChannelError::NoPrevious(detector.clone()))?;
+    let release = previous.release(detector);
+    if let Some(yank) = yanked(context, &release)? {
         bail!(
-            "{previous}, to which this would return, was yanked ({}); promote another release",
+            "{release}, to which this would return, was yanked ({}); promote another release",
             yank.reason
         );
     }
-    let change = channel_change::apply(&context.config, detector, |document| {
-        document.rollback(detector)
-    })?;
+    let words = Words {
+        channel,
+        before: Some(&standing),
+        plots: "",
+        report: None,
+        why: args.why.as_deref(),
+    };
+    let what = format!(
+        "Returns **{detector}** in **{channel}** from `{}` to `{}` (`{}`).",
+        standing.active.version, previous.version, previous.digest
+    );
+    let undo = format!("hodoscope rollback {detector} --channel {channel}");
+    let wish = Wish {
+        detector: detector.clone(),
+        kind: Kind::Rollback,
+        candidate: previous.digest,
+        title: proposal::title("Roll back to", detector, &previous, channel),
+        body: proposal::plain(detector, &words, &what, &undo),
+        labels: Vec::new(),
+        draft: false,
+        by_hand: true,
+        change: {
+            let detector = detector.clone();
+            Box::new(move |document| go_back(document, &detector, &previous))
+        },
+    };
+    let change = channel_change::make(context, wish)?;
     context.answer(&change, &change)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(super::exit(change.stands()))
 }
 
-/// Errors of the channel are the edit's to tell.
-fn previous(context: &Context, detector: &DetectorName) -> Option<ReleaseName> {
-    let document = channels::read_folder(&context.config.channel_dir).ok()?;
-    let pin = document.detectors.get(detector)?.previous.as_ref()?.clone();
-    Some(pin.release(detector))
+/// Rolls back to this release. A base that has moved meanwhile is not rolled back to something else.
+fn go_back(
+    document: &mut ChannelDocument,
+    detector: &DetectorName,
+    to: &Pin,
+) -> Result<(), ChannelError> {
+    let wanted = document.detectors.get(detector);
+    if wanted.is_some_and(|wanted| wanted.active == *to) {
+        return Ok(());
+    }
+    if wanted.is_some_and(|wanted| wanted.previous.as_ref() != Some(to)) {
+        document.promote(detector, to.clone());
+        return Ok(());
+    }
+    document.rollback(detector)
 }
 
 fn yanked(context: &Context, release: &ReleaseName) -> anyhow::Result<Option<Yank>> {

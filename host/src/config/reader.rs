@@ -82,6 +82,15 @@ impl<'a> Reader<'a> {
         self.take(key, None, Kind::Plain, about)
     }
 
+    /// A value that need not be there.
+    pub(super) fn maybe_value<T>(&mut self, key: &'static str, about: &'static str) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let text = self.take(key, None, Kind::Plain, about)?;
+        self.parse(key, &text, Kind::Plain)
+    }
+
     pub(super) fn secret(&mut self, key: &'static str, about: &'static str) -> Option<Secret> {
         self.take(key, None, Kind::Secret, about).map(Secret)
     }

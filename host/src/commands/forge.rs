@@ -1,0 +1,90 @@
+//! `hodoscope forge`: the open pull request of a detector, and what people do with it. On GitHub they do it on its pages;
+//! in a repository of this machine, here.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use hodoscope_registry::forge::{Forge, HOLD_LABEL, MachineClock, Pull};
+use hodoscope_release::DetectorName;
+use serde_json::json;
+
+use super::Context;
+use crate::forge;
+
+/// The arguments of `hodoscope forge`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the open pull request of a detector
+    Show(Named),
+    /// Merge it: the base branch then wants what it proposes
+    Merge(Named),
+    /// Close it without merging: the same candidate is not proposed again
+    Close(Named),
+    /// Keep the job's hands off it, or let them on again
+    Hold(Hold),
+}
+
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// The detector
+    detector: DetectorName,
+}
+
+#[derive(Debug, clap::Args)]
+struct Hold {
+    /// The detector
+    detector: DetectorName,
+    /// Let the job go on
+    #[arg(long)]
+    off: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let forge = forge::required(&context.config, "this command")?;
+    context.block_on(act(args.verb, &forge, context))?
+}
+
+async fn act(verb: Verb, forge: &Forge, context: &Context) -> anyhow::Result<ExitCode> {
+    let (done, pull) = match verb {
+        Verb::Show(named) => ("is open", open(forge, context, &named.detector).await?),
+        Verb::Merge(named) => {
+            let pull = open(forge, context, &named.detector).await?;
+            forge.merge(pull.number, &MachineClock).await?;
+            ("is merged", pull)
+        }
+        Verb::Close(named) => {
+            let pull = open(forge, context, &named.detector).await?;
+            forge.close(pull.number, &MachineClock).await?;
+            ("is closed", pull)
+        }
+        Verb::Hold(hold) => {
+            let pull = open(forge, context, &hold.detector).await?;
+            forge
+                .label(pull.number, HOLD_LABEL, !hold.off, &MachineClock)
+                .await?;
+            (if hold.off { "is not held" } else { "is held" }, pull)
+        }
+    };
+    let Pull { number, url, .. } = &pull;
+    context.answer(
+        &json!({"pull": pull, "state": done}),
+        format_args!("pull request {number} {done}: {url}"),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn open(forge: &Forge, context: &Context, detector: &DetectorName) -> anyhow::Result<Pull> {
+    let channel = &context.config.channel;
+    let pull = forge.pull(channel, detector, &MachineClock).await?;
+    pull.with_context(|| {
+        format!("there is no open pull request for `{detector}` in channel {channel}; --channel names another")
+    })
+}
