@@ -8,7 +8,7 @@ GROUP   ?=
 
 export HODOSCOPE_BIN := $(abspath $(BIN))
 
-.PHONY: help build guests check unit docs test verify demo bench clean chart infra image workflows
+.PHONY: help build guests check unit docs test verify demo bench clean chart infra image workflows observe
 
 help: ## show these words
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ image: build ## the container image: without a daemon where buildah is there, el
 
 workflows: ## actionlint, shellcheck, zizmor, and the workflows' own scripts
 	@verify/workflows/run
+
+observe: build ## alerts and dashboards: by promtool, Grafana's types, and a real Prometheus that scrapes a real host
+	@verify/observe/run
 
 demo: build ## the whole story in two minutes
 	@host/demo/run
