@@ -1,12 +1,18 @@
-//! The bins of a comparison's plot, put in order for drawing: open ones apart, and laid along the values, or along equal
-//! steps where a few wide bins would leave the rest no room.
+//! The bins of a comparison's plot, laid out for drawing. The judge's bins hold equal shares of the reference, so they are
+//! of very different widths: they are drawn along the values as areas, long tails cut short, or side by side where a few
+//! wide bins would leave the rest no room.
 
 use crate::Comparison;
 
 /// Wider than this in narrowest bins, and values no longer make a readable axis.
-const SPAN_LIMIT: f64 = 80.0;
+const SPAN_LIMIT: f64 = 120.0;
 /// Bins whose widths differ by less than this factor are of one width: their heights are shares.
 const EVEN_FACTOR: f64 = 1.5;
+/// The first and the last bin are drawn at most so many times as wide as their neighbour, with the same area.
+const TAIL_FACTOR: f64 = 2.5;
+
+/// Open bins that hold less on both sides are left out.
+const OPEN_SHOWN: f64 = 0.0005;
 
 /// One bin.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,12 +25,16 @@ pub(crate) struct Bin {
     pub(crate) reference: f64,
     /// The share of the window's rows.
     pub(crate) window: f64,
+    /// Where an inner bin starts, as a part of the axis.
+    pub(crate) left: f64,
+    /// Where it ends.
+    pub(crate) right: f64,
 }
 
 /// How bins are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Axis {
-    /// Along the values; heights are shares.
+    /// Along the values; heights are shares, for all bins are of one width.
     Shares,
     /// Along the values; heights are shares by width.
     Densities,
@@ -37,12 +47,16 @@ pub(crate) enum Axis {
 pub(crate) struct Bins {
     /// Under the first edge, if anything is there.
     pub(crate) below: Option<Bin>,
-    /// Between two edges each.
+    /// Between two edges each; never empty.
     pub(crate) inner: Vec<Bin>,
     /// From the last edge on, if anything is there.
     pub(crate) above: Option<Bin>,
     /// How to lay them out.
     pub(crate) axis: Axis,
+    /// The values at the ends of the axis.
+    pub(crate) ends: (f64, f64),
+    /// Whether the tails go on beyond the axis.
+    pub(crate) cut: (bool, bool),
 }
 
 /// A comparison's bins; none if its parts do not fit together or hold nothing.
@@ -81,65 +95,73 @@ pub(crate) fn bins(comparison: &Comparison) -> Option<Bins> {
             to: edge(if open { at } else { at + 1 }),
             reference: *reference,
             window: *window,
+            left: 0.0,
+            right: 0.0,
         })
         .collect();
-    let filled = |bin: &Bin| bin.reference > 0.0 || bin.window > 0.0;
+    let filled = |bin: &Bin| bin.reference.max(bin.window) >= OPEN_SHOWN;
     let above = if open { all.pop().filter(filled) } else { None };
     let below = (open && !all.is_empty())
         .then(|| all.remove(0))
         .filter(filled);
-    let axis = axis(&all);
+    let (ends, cut, axis) = place(&mut all)?;
     Some(Bins {
         below,
         inner: all,
         above,
         axis,
+        ends,
+        cut,
     })
 }
 
-fn axis(bins: &[Bin]) -> Axis {
-    let widths = bins.iter().map(Bin::width);
+/// Lays bins along their axis.
+fn place(bins: &mut [Bin]) -> Option<((f64, f64), (bool, bool), Axis)> {
+    let mut edges: Vec<f64> = bins.iter().filter_map(|bin| bin.from).collect();
+    edges.extend(bins.last().and_then(|bin| bin.to));
+    let whole = (*edges.first()?, *edges.last()?);
+    if let [first, second, third, ..] = edges.as_mut_slice() {
+        *first = first.max(*second - TAIL_FACTOR * (*third - *second));
+    }
+    if let [.., third, second, last] = edges.as_mut_slice() {
+        *last = last.min(*second + TAIL_FACTOR * (*second - *third));
+    }
+    let ends = (*edges.first()?, *edges.last()?);
+    let widths = edges.windows(2).map(|pair| match pair {
+        [from, to] => to - from,
+        _ => 0.0,
+    });
     let narrowest = widths.clone().fold(f64::INFINITY, f64::min);
-    let widest = widths.clone().fold(0.0, f64::max);
-    if narrowest <= 0.0 || widths.sum::<f64>() > SPAN_LIMIT * narrowest {
-        Axis::Steps
-    } else if widest <= EVEN_FACTOR * narrowest {
+    let widest = widths.fold(0.0, f64::max);
+    let span = ends.1 - ends.0;
+    let count = bins.len() as f64;
+    if !span.is_finite() || narrowest <= 0.0 || span > SPAN_LIMIT * narrowest {
+        for (at, bin) in bins.iter_mut().enumerate() {
+            (bin.left, bin.right) = (at as f64 / count, (at + 1) as f64 / count);
+        }
+        return Some((whole, (false, false), Axis::Steps));
+    }
+    for (bin, pair) in bins.iter_mut().zip(edges.windows(2)) {
+        if let [from, to] = pair {
+            (bin.left, bin.right) = ((from - ends.0) / span, (to - ends.0) / span);
+        }
+    }
+    let axis = if widest <= EVEN_FACTOR * narrowest {
         Axis::Shares
     } else {
         Axis::Densities
-    }
-}
-
-impl Bin {
-    /// From edge to edge; nothing if it is open.
-    pub(crate) fn width(&self) -> f64 {
-        match (self.from, self.to) {
-            (Some(from), Some(to)) => to - from,
-            _ => 0.0,
-        }
-    }
+    };
+    Some((ends, (ends.0 > whole.0, ends.1 < whole.1), axis))
 }
 
 impl Bins {
-    /// The least and the greatest edge.
-    pub(crate) fn ends(&self) -> (f64, f64) {
-        let from = self.inner.first().and_then(|bin| bin.from);
-        let to = self.inner.last().and_then(|bin| bin.to);
-        (from.unwrap_or_default(), to.unwrap_or_default())
-    }
-
     /// What a share is drawn as in this bin, before scaling. An open bin counts as wide as the inner ones on average.
     pub(crate) fn height(&self, bin: &Bin, share: f64) -> f64 {
-        let (from, to) = self.ends();
-        let mean = (to - from) / self.inner.len() as f64;
-        let width = if bin.from.is_some() && bin.to.is_some() {
-            bin.width()
-        } else {
-            mean
-        };
+        let open = bin.from.is_none() || bin.to.is_none();
         match self.axis {
-            Axis::Densities if width > 0.0 => share / width,
-            _ => share,
+            Axis::Densities if open => share * self.inner.len() as f64,
+            Axis::Densities => share / (bin.right - bin.left).max(f64::MIN_POSITIVE),
+            Axis::Shares | Axis::Steps => share,
         }
     }
 
@@ -148,6 +170,13 @@ impl Bins {
         self.all()
             .map(|bin| self.height(bin, bin.reference.max(bin.window)))
             .fold(f64::MIN_POSITIVE, f64::max)
+    }
+
+    /// The inner bin at a part of the axis.
+    pub(crate) fn at(&self, part: f64) -> Option<&Bin> {
+        self.inner
+            .iter()
+            .find(|bin| bin.left <= part && part < bin.right)
     }
 
     /// All of them in order.
@@ -186,20 +215,38 @@ mod tests {
         assert_eq!(found.inner.len(), 2);
         assert_eq!(found.below, None);
         assert_eq!(found.above.map(|bin| bin.window), Some(0.5));
-        assert_eq!((found.ends(), found.axis), ((0.0, 2.0), Axis::Shares));
+        assert_eq!((found.ends, found.axis), ((0.0, 2.0), Axis::Shares));
     }
 
     #[test]
     fn uneven_bins_are_densities_and_very_uneven_ones_steps() {
         let axis_of = |edges: &[f64]| {
-            bins(&comparison(edges, &[0.5, 0.5], &[0.5, 0.5]))
-                .unwrap()
-                .axis
+            let shares = vec![0.25; edges.len() - 1];
+            bins(&comparison(edges, &shares, &shares)).unwrap().axis
         };
         assert_eq!(axis_of(&[0.0, 1.0, 2.2]), Axis::Shares);
-        assert_eq!(axis_of(&[0.0, 1.0, 5.0]), Axis::Densities);
-        assert_eq!(axis_of(&[0.0, 1.0, 1e6]), Axis::Steps);
+        assert_eq!(axis_of(&[0.0, 1.0, 3.0, 4.0]), Axis::Densities);
+        assert_eq!(axis_of(&[0.0, 1.0, 1e6, 2e6]), Axis::Steps);
         assert_eq!(axis_of(&[0.0, 1.0, 1.0]), Axis::Steps);
+        assert_eq!(axis_of(&[-1e308, 0.0, 1e308]), Axis::Steps);
+    }
+
+    #[test]
+    fn a_long_tail_is_cut_and_keeps_its_area() {
+        let found = bins(&comparison(
+            &[0.0, 1.0, 2.0, 1000.0],
+            &[0.4, 0.4, 0.2],
+            &[0.4, 0.4, 0.2],
+        ))
+        .unwrap();
+        assert_eq!((found.ends, found.cut), ((0.0, 4.5), (false, true)));
+        let area: f64 = found
+            .inner
+            .iter()
+            .map(|bin| found.height(bin, bin.reference) * (bin.right - bin.left))
+            .sum();
+        assert!((area - 1.0).abs() < 1e-12, "{area}");
+        assert_eq!(found.at(0.99).map(|bin| bin.to), Some(Some(1000.0)));
     }
 
     #[test]

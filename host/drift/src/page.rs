@@ -84,6 +84,12 @@ pub fn page(report: &DriftReport, extra: &[Section]) -> String {
     .into_string()
 }
 
+/// A name from outside: safe to show, of either direction, and broken over lines at its separators rather than anywhere.
+fn named(name: &str) -> Markup {
+    let name = words::short(name);
+    html! { code { bdi { @for part in name.split_inclusive(['_', '.', '/', '-', ':', ' ']) { (part) wbr; } } } }
+}
+
 /// What the browser may do: show this style. No script, no request, no form.
 fn policy() -> String {
     let hash = base64(Digest::of(STYLE.as_bytes()).as_bytes());

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::bins::{Axis, bins};
+use crate::bins::{Axis, Bin, Bins, bins};
 use crate::words::{self, chance, count, figure, percent, times, visible};
 use crate::{Comparison, DriftReport, FeatureDrift};
 
@@ -14,7 +14,7 @@ const TERMINAL: usize = 100;
 /// Columns of a code block in a pull request, on a narrow screen.
 const BLOCK: usize = 72;
 /// Columns of a plot.
-const PLOT: usize = 44;
+const PLOT: usize = 36;
 /// Features that a terminal shows at least.
 const SHOWN_LEAST: usize = 5;
 /// Drifted features that a terminal shows at most; the page has all.
@@ -102,8 +102,8 @@ fn head(out: &mut String, report: &DriftReport) {
     );
     let _ = writeln!(out, "{}\n", report.digest);
     wrapped(out, "", &format!("{}.", words::headline(report)));
-    for reason in &report.reasons {
-        wrapped(out, "  - ", &visible(reason));
+    for reason in words::reasons(report) {
+        wrapped(out, "  - ", &reason);
     }
     wrapped(out, "Next: ", &next.sentence);
     if let Some(command) = next.command {
@@ -230,58 +230,68 @@ fn plot(indent: &str, comparison: &Comparison, columns: usize) -> String {
     let Some(bins) = bins(comparison) else {
         return out;
     };
-    let tallest = bins
-        .all()
-        .map(|bin| bin.reference.max(bin.window))
-        .fold(f64::MIN_POSITIVE, f64::max);
-    let repeat = (PLOT / bins.all().count().max(1)).clamp(1, 4);
-    let row = |share: fn(&crate::bins::Bin) -> f64| -> String {
-        let draw = |bin: &crate::bins::Bin| {
-            let eighths = (share(bin) / tallest * 8.0).clamp(0.0, 8.0);
-            let least = if share(bin) >= SHARE_SHOWN { 1.0 } else { 0.0 };
-            let block = BLOCKS
-                .get(eighths.round().max(least) as usize)
-                .copied()
-                .unwrap_or(' ');
-            block.to_string().repeat(repeat)
-        };
-        let part = |bin: &Option<crate::bins::Bin>| bin.as_ref().map(draw);
-        let inner: String = bins.inner.iter().map(draw).collect();
-        let below = part(&bins.below).map(|b| b + "┆").unwrap_or_default();
-        let above = part(&bins.above)
-            .map(|a| format!("┆{a}"))
-            .unwrap_or_default();
-        format!("{below}{inner}{above}")
-    };
-    let (low, high) = bins.ends();
-    let (low, high) = (figure(low), figure(high));
-    let inner = bins.inner.len() * repeat;
-    let lead = if bins.below.is_some() { repeat + 1 } else { 0 };
-    let note = if bins.axis == Axis::Shares {
-        ""
-    } else {
-        "  bins not to scale"
-    };
-    let gap = inner.saturating_sub(low.width() + high.width()).max(1);
     let _ = writeln!(
         out,
         "{indent}reference  {}  mean {}",
-        row(|bin| bin.reference),
+        blocks(&bins, |bin| bin.reference),
         figure(comparison.means.0)
     );
     let _ = writeln!(
         out,
         "{indent}window     {}  mean {}",
-        row(|bin| bin.window),
+        blocks(&bins, |bin| bin.window),
         figure(comparison.means.1)
     );
-    let axis = format!(
-        "{indent}           {}{low}{}{high}{note}",
-        " ".repeat(lead),
-        " ".repeat(gap)
+    let _ = writeln!(
+        out,
+        "{}",
+        cut(&format!("{indent}           {}", scale(&bins)), columns)
     );
-    let _ = writeln!(out, "{}", cut(&axis, columns));
     out
+}
+
+/// One row of blocks; what lies outside the reference's range stands apart.
+fn blocks(bins: &Bins, share: fn(&Bin) -> f64) -> String {
+    let tallest = bins.tallest();
+    let draw = |bin: &Bin| {
+        let eighths = (bins.height(bin, share(bin)) / tallest * 8.0).clamp(0.0, 8.0);
+        let least = if share(bin) >= SHARE_SHOWN { 1.0 } else { 0.0 };
+        BLOCKS
+            .get(eighths.round().max(least) as usize)
+            .copied()
+            .unwrap_or(' ')
+    };
+    let open = |bin: &Option<Bin>| bin.as_ref().map(|bin| draw(bin).to_string().repeat(2));
+    let inner: String = (0..PLOT)
+        .filter_map(|column| bins.at((column as f64 + 0.5) / PLOT as f64).map(draw))
+        .collect();
+    let below = open(&bins.below).map(|b| b + "┆").unwrap_or_default();
+    let above = open(&bins.above)
+        .map(|a| format!("┆{a}"))
+        .unwrap_or_default();
+    format!("{below}{inner}{above}")
+}
+
+/// The values under the ends of the blocks.
+fn scale(bins: &Bins) -> String {
+    let lead = if bins.below.is_some() { "   " } else { "" };
+    let low = format!(
+        "{}{}",
+        if bins.cut.0 { "…" } else { "" },
+        figure(bins.ends.0)
+    );
+    let high = format!(
+        "{}{}",
+        figure(bins.ends.1),
+        if bins.cut.1 { "…" } else { "" }
+    );
+    let gap = PLOT.saturating_sub(low.width() + high.width()).max(1);
+    let note = if bins.axis == Axis::Steps {
+        "  (not to scale)"
+    } else {
+        ""
+    };
+    format!("{lead}{low}{}{high}{note}", " ".repeat(gap))
 }
 
 /// Lines of at most 100 columns, broken at spaces, or inside a word that is longer; the next lines stand under the first.

@@ -7,8 +7,10 @@ use hodoscope_release::window::WindowName;
 
 use crate::{Comparison, DriftReport, Policy, Quality, Verdict};
 
-/// The longest name or reason that is shown whole, in characters.
+/// The longest reason that is shown whole, in characters.
 const SHOWN_LIMIT: usize = 400;
+/// The longest name that is shown whole, in characters.
+const NAME_LIMIT: usize = 120;
 
 /// What a person does now.
 pub(crate) struct Next {
@@ -124,6 +126,25 @@ pub(crate) fn next(report: &DriftReport) -> Next {
         ),
     };
     Next { sentence, command }
+}
+
+/// How many reasons a head shows.
+const REASONS_SHOWN: usize = 4;
+
+/// The reasons for the head, safe to show; broken features are listed on their own, so only the first is repeated.
+pub(crate) fn reasons(report: &DriftReport) -> Vec<String> {
+    let listed = report.verdict == Verdict::DataQuality && !report.problems.is_empty();
+    let most = if listed { 1 } else { REASONS_SHOWN };
+    let mut shown: Vec<String> = report
+        .reasons
+        .iter()
+        .take(most)
+        .map(|reason| visible(reason))
+        .collect();
+    if !listed && report.reasons.len() > most {
+        shown.push(format!("and {} more", report.reasons.len() - most));
+    }
+    shown
 }
 
 /// The release as it is spoken of: `pump 1.4.0`.
@@ -347,9 +368,18 @@ pub(crate) fn chance(p: f64) -> String {
 /// Text from outside as it may be shown: whatever would end a line, turn the direction of writing, drive a terminal or
 /// hide itself is written as its code, and what is longer than 400 characters is cut.
 pub(crate) fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    shown(text, SHOWN_LIMIT)
+}
+
+/// The same of a name, of at most 120 characters.
+pub(crate) fn short(name: &str) -> String {
+    shown(name, NAME_LIMIT)
+}
+
+fn shown(text: &str, limit: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(limit * 2));
     for (at, letter) in text.chars().enumerate() {
-        if at == SHOWN_LIMIT {
+        if at == limit {
             out.push('…');
             break;
         }

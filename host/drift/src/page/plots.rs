@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
+use super::named;
 use crate::bins::{Axis, Bin, Bins, bins};
 use crate::words::{self, count, figure, percent, points, times};
 use crate::{AlertRate, Comparison, DriftReport};
@@ -27,20 +28,21 @@ pub(super) enum Size {
     Large,
 }
 
-/// The reference as an area and the window as a line over it, with the distances and a table. `name` is already safe to show.
+/// The reference as an area and the window as a line over it, with the distances and a table. `name` comes from outside.
 pub(super) fn histogram(id: &str, name: &str, comparison: &Comparison, size: Size) -> Markup {
+    let shown = words::short(name);
     let found = bins(comparison);
     html! {
         figure.plot id=(id) {
             figcaption {
-                @if size == Size::Small { code.name { bdi { (name) } } } @else { strong.name { (name) } }
+                @if size == Size::Small { div.name { (named(name)) } } @else { strong.name { (name) } }
                 (key(comparison))
             }
             @if size == Size::Large { (distances(comparison)) }
             @if let Some(bins) = &found {
-                (drawing(id, name, comparison, bins, size))
-                (legend())
-                details { summary { "Figures of this plot" } (figures(name, bins)) }
+                (drawing(id, &shown, comparison, bins, size))
+                @if size == Size::Large { (legend()) }
+                details { summary { "Figures of this plot" } (figures(&shown, bins)) }
             } @else { p.note { "No bins to plot." } }
         }
     }
@@ -73,7 +75,8 @@ fn distances(comparison: &Comparison) -> Markup {
     }
 }
 
-fn legend() -> Markup {
+/// What the area and the line are.
+pub(super) fn legend() -> Markup {
     html! {
         p.legend aria-hidden="true" {
             span { svg width="18" height="12" { rect.reference x="1" y="2" width="16" height="10" {} } " reference" }
@@ -84,11 +87,11 @@ fn legend() -> Markup {
 
 fn drawing(id: &str, name: &str, comparison: &Comparison, bins: &Bins, size: Size) -> Markup {
     let inner = if size == Size::Large { 170 } else { 96 };
-    let (low, high) = bins.ends();
+    let (low, high) = bins.ends;
     let layout = Layout::of(bins);
     let end = (layout.from / WIDE * 100.0, layout.to / WIDE * 100.0);
     let unit = match bins.axis {
-        Axis::Densities => "density of rows".to_owned(),
+        Axis::Densities => "share of rows, by area".to_owned(),
         Axis::Shares | Axis::Steps => format!("share of rows, up to {}", percent(bins.tallest())),
     };
     html! {
@@ -101,10 +104,13 @@ fn drawing(id: &str, name: &str, comparison: &Comparison, bins: &Bins, size: Siz
                 path.window d=(layout.line(bins, |bin| bin.window)) {}
             }
             line.axis x1="0" x2="100%" y1=(inner + 18) y2=(inner + 18) {}
-            text x=(format!("{:.1}%", end.0)) y=(inner + 33) { (figure(low)) }
-            text.end x=(format!("{:.1}%", end.1)) y=(inner + 33) { (figure(high)) }
+            text x=(format!("{:.1}%", end.0)) y=(inner + 33) { @if bins.cut.0 { "…" } (figure(low)) }
+            text.end x=(format!("{:.1}%", end.1)) y=(inner + 33) { (figure(high)) @if bins.cut.1 { "…" } }
             @if bins.below.is_some() { text x="0" y=(inner + 33) { "<" } }
             @if bins.above.is_some() { text.end x="100%" y=(inner + 33) { "≥" } }
+            @if bins.axis != Axis::Steps {
+                text.middle x=(format!("{:.1}%", f64::midpoint(end.0, end.1))) y=(inner + 33) { (figure(f64::midpoint(low, high))) }
+            }
             @if bins.axis == Axis::Steps { text.middle x="50%" y=(inner + 33) { "bins, not to scale" } }
         }
     }
@@ -168,17 +174,13 @@ impl Layout {
     }
 
     /// Left, right and top of an inner bin.
-    fn place(&self, bins: &Bins, at: usize, bin: &Bin, share: f64) -> (f64, f64, f64) {
-        let (low, high) = bins.ends();
+    fn place(&self, bins: &Bins, bin: &Bin, share: f64) -> (f64, f64, f64) {
         let along = |part: f64| self.from + part * (self.to - self.from);
-        let steps = bins.inner.len() as f64;
-        let (left, right) = match (bins.axis, bin.from, bin.to) {
-            (Axis::Shares | Axis::Densities, Some(from), Some(to)) => {
-                ((from - low) / (high - low), (to - low) / (high - low))
-            }
-            _ => (at as f64 / steps, (at + 1) as f64 / steps),
-        };
-        (along(left), along(right), self.top(bins.height(bin, share)))
+        (
+            along(bin.left),
+            along(bin.right),
+            self.top(bins.height(bin, share)),
+        )
     }
 
     fn top(&self, height: f64) -> f64 {
@@ -203,8 +205,7 @@ impl Layout {
         let inner: Vec<_> = bins
             .inner
             .iter()
-            .enumerate()
-            .map(|(at, bin)| self.place(bins, at, bin, share(bin)))
+            .map(|bin| self.place(bins, bin, share(bin)))
             .collect();
         stairs(&inner);
         if let Some(bin) = &bins.above {

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use super::plots::{self, Size};
-use super::{Cell, Section};
+use super::{Cell, Section, named};
 use crate::words::{self, chance, count, figure, percent, times, visible};
 use crate::{DriftReport, FeatureDrift};
 
@@ -22,12 +22,12 @@ fn framed(label: &str, table: &Markup) -> Markup {
 
 /// The windows: a timeline, and its table.
 pub(super) fn windows(report: &DriftReport) -> Markup {
-    let table = framed("Windows", &windows_table(report));
+    let table = framed("Table of windows", &windows_table(report));
     html! {
         section id="windows" aria-labelledby="windows-title" {
             h2 id="windows-title" { "Windows" }
             p.lead { "Oldest first; the last one is judged." }
-            div.timeline {
+            div.timeline.long[report.windows.len() > WINDOWS_SHOWN] {
                 (plots::timeline(report))
                 @if report.windows.len() <= WINDOWS_SHOWN { (table) }
                 @else { details { summary { "Table of " (report.windows.len()) " windows" } (table) } }
@@ -45,7 +45,7 @@ fn windows_table(report: &DriftReport) -> Markup {
                 th.number scope="col" { "Alert rate" } th.number scope="col" { "Features drifted" }
             } }
             tbody { @for window in &report.windows { tr {
-                th scope="row" { (words::moment(&window.window)) }
+                th.moment scope="row" { (words::moment(&window.window)) }
                 td { (mark(window.score_drifted)) }
                 td.number { (count(window.rows)) }
                 td.number { (count(window.sampled_rows)) }
@@ -78,17 +78,18 @@ pub(super) fn features(report: &DriftReport) -> Markup {
         section id="features" aria-labelledby="features-title" {
             h2 id="features-title" { "Features" }
             p.lead { (drifted.len()) " of " (report.features.len()) " drifted: surely (adjusted p ≤ "
-                (figure(report.policy.significance)) ") and by more than their limit." }
+                (chance(report.policy.significance)) ") and by more than their limit." }
             @if !drifted.is_empty() {
                 h3 { @if drifted.len() > PLOTS_LIMIT { "The " (PLOTS_LIMIT) " that drifted most" } @else { "What drifted" } }
+                (plots::legend())
                 div.multiples { @for (at, feature) in drifted.iter().take(PLOTS_LIMIT).enumerate() {
-                    (plots::histogram(&format!("feature-{}", at + 1), &visible(&feature.name), &feature.comparison, Size::Small))
+                    (plots::histogram(&format!("feature-{}", at + 1), &feature.name, &feature.comparison, Size::Small))
                 } }
             }
             h3 { "Effects, the largest first" }
-            (framed("Effects", &features_table(&shown)))
+            (framed("Table of effects", &features_table(&shown)))
             @if !far.is_empty() {
-                details { summary { (far.len()) " more features without drift" } (framed("More effects", &features_table(far))) }
+                details { summary { (far.len()) " more features without drift" } (framed("Table of more effects", &features_table(far))) }
             }
             p.note { "Bold: at or over its limit, which stands beside it, smaller. PSI: population stability index. KS: Kolmogorov–Smirnov distance. "
                 "W₁/σ: Wasserstein distance in the reference's standard deviations. JS: Jensen–Shannon distance. "
@@ -115,7 +116,7 @@ fn feature_row(feature: &FeatureDrift) -> Markup {
     let comparison = &feature.comparison;
     html! {
         tr {
-            th scope="row" { code { bdi { (visible(&feature.name)) } } }
+            th scope="row" { div.cell { (named(&feature.name)) } }
             td { (mark(comparison.drifted)) }
             td.number { (times(words::strength(comparison))) }
             @for measure in words::measures(comparison) {
@@ -139,12 +140,30 @@ pub(super) fn section_id(at: usize) -> String {
 pub(super) fn section(at: usize, section: &Section) -> Markup {
     let id = section_id(at);
     let title = visible(&section.title);
+    let label = |at: usize| {
+        section
+            .columns
+            .get(at)
+            .map(|column| visible(column))
+            .unwrap_or_default()
+    };
+    let column = |at: usize| {
+        section
+            .rows
+            .first()
+            .and_then(|row| row.get(at))
+            .map_or("words", class)
+    };
+    // On a phone its rows are drawn as cards, which takes a table's meaning from it unless the roles are written.
     let table = html! {
-        table {
-            thead { tr { @for column in &section.columns { th scope="col" { (visible(column)) } } } }
-            tbody { @for row in &section.rows { tr {
+        table.cards role="table" {
+            thead role="rowgroup" { tr role="row" { @for (at, name) in section.columns.iter().enumerate() {
+                th role="columnheader" scope="col" class=(column(at)) { (visible(name)) }
+            } } }
+            tbody role="rowgroup" { @for row in &section.rows { tr role="row" {
                 @for (at, cell) in row.iter().enumerate() {
-                    @if at == 0 { th scope="row" { (inside(cell)) } } @else { td class=(class(cell)) { (inside(cell)) } }
+                    @if at == 0 { th role="rowheader" scope="row" { div.cell { (inside(cell)) } } }
+                    @else { td role="cell" class=(class(cell)) data-label=(label(at)) { (inside(cell)) } }
                 }
             } } }
         }
@@ -153,7 +172,7 @@ pub(super) fn section(at: usize, section: &Section) -> Markup {
         section id=(id) aria-labelledby=(format!("{id}-title")) {
             h2 id=(format!("{id}-title")) { (title) }
             @if !section.note.is_empty() { p.lead { (visible(&section.note)) } }
-            (framed(&title, &table))
+            (framed(&format!("Table of {title}"), &table))
         }
     }
 }
@@ -169,7 +188,7 @@ fn inside(cell: &Cell) -> Markup {
     html! {
         @match cell {
             Cell::Text(text) | Cell::Figure(text) => bdi { (visible(text)) },
-            Cell::Code(text) => code { bdi { (visible(text)) } },
+            Cell::Code(text) => (named(text)),
             Cell::Pass(text) => span.pass { "✓ " (visible(text)) },
             Cell::Fail(text) => span.fail { "✕ " (visible(text)) },
             Cell::Neutral(text) => span.no { "– " (visible(text)) },

@@ -2,15 +2,17 @@
 
 use maud::{Markup, html};
 
+use super::named;
 use crate::words::{self, count, percent, visible};
-use crate::{DriftReport, Verdict};
+use crate::{DriftReport, Problem, Verdict};
+
+/// Broken features that are listed before the rest is folded away.
+const PROBLEMS_SHOWN: usize = 20;
 
 /// The verdict.
 pub(super) fn header(report: &DriftReport) -> Markup {
     let next = words::next(report);
-    let mut reasons = report.reasons.iter().map(|reason| visible(reason));
-    let first = reasons.next();
-    let rest: Vec<String> = reasons.collect();
+    let reasons = words::reasons(report);
     html! {
         header {
             p.kicker { (sign(report.verdict)) " " span.label { (words::label(report.verdict)) }
@@ -19,13 +21,15 @@ pub(super) fn header(report: &DriftReport) -> Markup {
                 }
             }
             h1 { (words::headline(report)) "." }
-            @if let Some(first) = first { p.reason { bdi { (first) } } }
-            @if !rest.is_empty() {
-                ul.reasons { @for reason in rest { li { bdi { (reason) } } } }
+            div.why {
+                @if let Some((first, rest)) = reasons.split_first() {
+                    p.reason { strong { "Why: " } bdi { (first) } }
+                    @if !rest.is_empty() { ul.reasons { @for reason in rest { li { bdi { (reason) } } } } }
+                }
             }
             div.next {
                 p { strong { "Next: " } (next.sentence) }
-                @if let Some(command) = next.command { pre tabindex="0" aria-label="Command" { code { (command) } } }
+                @if let Some(command) = next.command { pre tabindex="0" aria-label="Command" { code { @for (at, word) in command.split(' ').enumerate() { @if at > 0 { " " } span { (word) } } } } }
             }
         }
     }
@@ -62,10 +66,10 @@ pub(super) fn facts(report: &DriftReport) -> Markup {
                     div { dt { "Rows sampled" } dd { (count(last.sampled_rows)) } }
                 }
                 @if let Some(rate) = report.alert_rate {
-                    div { dt { "Alert rate" } dd { (percent(rate.window)) small { " target " (percent(rate.target)) } } }
+                    div { dt { "Alert rate" } dd { (percent(rate.window)) " " small { "target " (percent(rate.target)) } } }
                 }
                 @if !report.features.is_empty() {
-                    div { dt { "Features drifted" } dd { (drifted) small { " of " (report.features.len()) } } }
+                    div { dt { "Features drifted" } dd { (drifted) " " small { "of " (report.features.len()) } } }
                 }
                 div.wide { dt { "Digest" } dd { code { (report.digest) } } }
             }
@@ -75,15 +79,25 @@ pub(super) fn facts(report: &DriftReport) -> Markup {
 
 /// Broken input; it comes before everything else.
 pub(super) fn problems(report: &DriftReport) -> Markup {
+    let (near, far) = report
+        .problems
+        .split_at(report.problems.len().min(PROBLEMS_SHOWN));
     html! {
         section.problems id="problems" aria-labelledby="problems-title" {
             h2 id="problems-title" { "Broken input" }
             p.lead { "A pipeline fault, not a change of the world: mend the source. Nothing is retrained on it." }
-            ul {
-                @for problem in &report.problems {
-                    li { code { bdi { (visible(&problem.feature)) } } span.kind { (words::quality(problem.kind)) }
-                        p { bdi { (visible(&problem.detail)) } } }
-                }
+            (listed(near))
+            @if !far.is_empty() { details { summary { (far.len()) " more broken features" } (listed(far)) } }
+        }
+    }
+}
+
+fn listed(problems: &[Problem]) -> Markup {
+    html! {
+        ul {
+            @for problem in problems {
+                li { (named(&problem.feature)) " " span.kind { (words::quality(problem.kind)) }
+                    p { bdi { (visible(&problem.detail)) } } }
             }
         }
     }
