@@ -68,7 +68,7 @@ def every_script_and_word_that_is_called_exists():
     for name, key, step in steps:
         for word in re.findall(r"\bmake ([a-z]+)", step.get("run", "")):
             assert word in words, f"{name}: make {word}"
-        for script in re.findall(r"(?m)^\s*((?:argocd|helm|image|terraform)/[a-z-]+)\b", step.get("run", "")):
+        for script in re.findall(r"(?m)^\s*((?:argocd|helm|image|terraform|\.github/scripts)/[a-z0-9-]+)\b", step.get("run", "")):
             assert (root / script).is_file(), f"{name}: {script}"
     for name, key, job in jobs:
         matrix = job.get("strategy", {}).get("matrix", {})
@@ -77,6 +77,26 @@ def every_script_and_word_that_is_called_exists():
             assert (root / "verify" / group / "run").is_file(), f"{name}: verify/{group}"
         for module in matrix.get("module", []):
             assert list((root / "terraform/modules" / module / "tests").glob("*.tftest.hcl")), f"{name}: {module}"
+
+
+def what_the_drift_job_dispatches_is_what_training_takes():
+    settings = (root / "host/src/config/forge.rs").read_text()
+    (workflow,) = re.findall(r'"forge_workflow",\s*"([^"]+)"', settings)
+    flow = flows[workflow]
+    inputs = flow.get("on", flow.get(True))["workflow_dispatch"]["inputs"]
+    needed = {name for name, spec in inputs.items() if spec.get("required")}
+    drift = root / "host/src/commands/drift.rs"
+    if drift.is_file():
+        sent = set(re.findall(r'\("(\w+)"\.to_owned\(\),', drift.read_text()))
+        assert needed <= sent <= set(inputs), f"{drift} sends {sent}; {workflow} takes {set(inputs)}"
+    assert needed == {"detector", "channel"} and "request" in flow["run-name"], workflow
+
+
+def no_step_gets_a_secret_that_it_does_not_need():
+    for name, key, job in jobs:
+        assert "secrets." not in str({k: v for k, v in job.items() if k != "steps"}), f"{name}: {key} gives a secret to every step"
+        tokens = [step.get("run", "") for step in job["steps"] if "outputs.token" in str(step)]
+        assert all(len(run.strip().splitlines()) == 1 for run in tokens), f"{name}: {key} does more with a token than one command"
 
 
 def every_command_of_the_install_page_exists():
@@ -101,5 +121,5 @@ for rule in [v for k, v in list(globals().items()) if callable(v) and k.startswi
     try:
         rule()
         print(f"ok    {sentence}")
-    except (AssertionError, KeyError, TypeError) as error:
+    except (AssertionError, KeyError, TypeError, ValueError, OSError) as error:
         print(f"FAIL  {sentence}: {type(error).__name__} {error}")

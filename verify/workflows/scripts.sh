@@ -80,3 +80,9 @@ pushed() { NO_LOGIN=1 DOCKER=$out/docker REPOSITORY=registry.example/hodoscope T
 check "a pushed image is told by its digest" pushed
 lost() { NO_LOGIN=1 DOCKER=true REPOSITORY=registry.example/hodoscope TAG=v1 image/push; }
 refuses "an image without a digest" "no digest" lost
+
+# shellcheck source=verify/workflows/charts.sh
+source verify/workflows/charts.sh
+
+# shellcheck source=verify/workflows/training.sh
+source verify/workflows/training.sh
