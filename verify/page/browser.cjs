@@ -30,6 +30,7 @@ function say(good, sentence, details = []) {
 /** A fresh offline page that notes everything it should not do. */
 async function open(browser, file, width, scheme) {
   const context = await browser.newContext({ viewport: { width, height: width < 500 ? 740 : 900 }, colorScheme: scheme, deviceScaleFactor: width < 500 ? 2 : 1 });
+  context.setDefaultTimeout(120_000); // a loaded machine takes long for a long picture
   await context.setOffline(true);
   const page = await context.newPage();
   const noticed = [];

@@ -104,57 +104,61 @@ pub(crate) fn bins(comparison: &Comparison) -> Option<Bins> {
     let below = (open && !all.is_empty())
         .then(|| all.remove(0))
         .filter(filled);
-    let (ends, cut, axis) = place(&mut all)?;
-    Some(Bins {
+    let mut bins = Bins {
         below,
         inner: all,
         above,
-        axis,
-        ends,
-        cut,
-    })
-}
-
-/// Lays bins along their axis.
-fn place(bins: &mut [Bin]) -> Option<((f64, f64), (bool, bool), Axis)> {
-    let mut edges: Vec<f64> = bins.iter().filter_map(|bin| bin.from).collect();
-    edges.extend(bins.last().and_then(|bin| bin.to));
-    let whole = (*edges.first()?, *edges.last()?);
-    if let [first, second, third, ..] = edges.as_mut_slice() {
-        *first = first.max(*second - TAIL_FACTOR * (*third - *second));
-    }
-    if let [.., third, second, last] = edges.as_mut_slice() {
-        *last = last.min(*second + TAIL_FACTOR * (*second - *third));
-    }
-    let ends = (*edges.first()?, *edges.last()?);
-    let widths = edges.windows(2).map(|pair| match pair {
-        [from, to] => to - from,
-        _ => 0.0,
-    });
-    let narrowest = widths.clone().fold(f64::INFINITY, f64::min);
-    let widest = widths.fold(0.0, f64::max);
-    let span = ends.1 - ends.0;
-    let count = bins.len() as f64;
-    if !span.is_finite() || narrowest <= 0.0 || span > SPAN_LIMIT * narrowest {
-        for (at, bin) in bins.iter_mut().enumerate() {
-            (bin.left, bin.right) = (at as f64 / count, (at + 1) as f64 / count);
-        }
-        return Some((whole, (false, false), Axis::Steps));
-    }
-    for (bin, pair) in bins.iter_mut().zip(edges.windows(2)) {
-        if let [from, to] = pair {
-            (bin.left, bin.right) = ((from - ends.0) / span, (to - ends.0) / span);
-        }
-    }
-    let axis = if widest <= EVEN_FACTOR * narrowest {
-        Axis::Shares
-    } else {
-        Axis::Densities
+        axis: Axis::Steps,
+        ends: (0.0, 0.0),
+        cut: (false, false),
     };
-    Some((ends, (ends.0 > whole.0, ends.1 < whole.1), axis))
+    bins.place()?;
+    Some(bins)
 }
 
 impl Bins {
+    /// Lays the inner bins along the axis; none if there are none.
+    fn place(&mut self) -> Option<()> {
+        let mut edges: Vec<f64> = self.inner.iter().filter_map(|bin| bin.from).collect();
+        edges.extend(self.inner.last().and_then(|bin| bin.to));
+        let whole = (*edges.first()?, *edges.last()?);
+        if let [first, second, third, ..] = edges.as_mut_slice() {
+            *first = first.max(*second - TAIL_FACTOR * (*third - *second));
+        }
+        if let [.., third, second, last] = edges.as_mut_slice() {
+            *last = last.min(*second + TAIL_FACTOR * (*second - *third));
+        }
+        let ends = (*edges.first()?, *edges.last()?);
+        let widths = edges.windows(2).map(|pair| match pair {
+            [from, to] => to - from,
+            _ => 0.0,
+        });
+        let narrowest = widths.clone().fold(f64::INFINITY, f64::min);
+        let widest = widths.fold(0.0, f64::max);
+        let span = ends.1 - ends.0;
+        if !span.is_finite() || narrowest <= 0.0 || span > SPAN_LIMIT * narrowest {
+            let count = self.inner.len() as f64;
+            for (at, bin) in self.inner.iter_mut().enumerate() {
+                (bin.left, bin.right) = (at as f64 / count, (at + 1) as f64 / count);
+            }
+            self.ends = whole;
+            return Some(());
+        }
+        for (bin, pair) in self.inner.iter_mut().zip(edges.windows(2)) {
+            if let [from, to] = pair {
+                (bin.left, bin.right) = ((from - ends.0) / span, (to - ends.0) / span);
+            }
+        }
+        self.axis = if widest <= EVEN_FACTOR * narrowest {
+            Axis::Shares
+        } else {
+            Axis::Densities
+        };
+        self.ends = ends;
+        self.cut = (ends.0 > whole.0, ends.1 < whole.1);
+        Some(())
+    }
+
     /// What a share is drawn as in this bin, before scaling. An open bin counts as wide as the inner ones on average.
     pub(crate) fn height(&self, bin: &Bin, share: f64) -> f64 {
         let open = bin.from.is_none() || bin.to.is_none();

@@ -144,11 +144,7 @@ fn windows(out: &mut String, report: &DriftReport) {
             count(window.sampled_rows),
             rate,
             percent(window.features_drifted),
-            if window.score_drifted {
-                "▲ drifted"
-            } else {
-                "● calm"
-            }
+            words::scores(report, window)
         );
     }
 }

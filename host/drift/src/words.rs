@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use hodoscope_release::window::WindowName;
 
-use crate::{Comparison, DriftReport, Policy, Quality, Verdict};
+use crate::{Comparison, DriftReport, Policy, Quality, Verdict, WindowSummary};
 
 /// The longest reason that is shown whole, in characters.
 const SHOWN_LIMIT: usize = 400;
@@ -126,6 +126,16 @@ pub(crate) fn next(report: &DriftReport) -> Next {
         ),
     };
     Next { sentence, command }
+}
+
+/// What is said of a window's scores, after a shape.
+pub(crate) fn scores(report: &DriftReport, window: &WindowSummary) -> &'static str {
+    let judged = report.verdict != Verdict::NoReference && window.rows >= report.policy.min_rows;
+    match (window.score_drifted, judged) {
+        (true, _) => "▲ drifted",
+        (false, true) => "● calm",
+        (false, false) => "– not judged",
+    }
 }
 
 /// How many reasons a head shows.

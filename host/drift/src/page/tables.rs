@@ -26,9 +26,9 @@ pub(super) fn windows(report: &DriftReport) -> Markup {
     html! {
         section id="windows" aria-labelledby="windows-title" {
             h2 id="windows-title" { "Windows" }
-            p.lead { "Oldest first; the last one is judged." }
+            p.lead { @if report.windows.len() > 1 { "Oldest first; the last one is judged." } @else { "The only one there is." } }
             div.timeline.long[report.windows.len() > WINDOWS_SHOWN] {
-                (plots::timeline(report))
+                @if report.windows.len() > 1 { (plots::timeline(report)) }
                 @if report.windows.len() <= WINDOWS_SHOWN { (table) }
                 @else { details { summary { "Table of " (report.windows.len()) " windows" } (table) } }
             }
@@ -46,7 +46,7 @@ fn windows_table(report: &DriftReport) -> Markup {
             } }
             tbody { @for window in &report.windows { tr {
                 th.moment scope="row" { (words::moment(&window.window)) }
-                td { (mark(window.score_drifted)) }
+                td { span class=(if window.score_drifted { "yes" } else { "no" }) { (words::scores(report, window)) } }
                 td.number { (count(window.rows)) }
                 td.number { (count(window.sampled_rows)) }
                 td.number { @if let Some(rate) = window.alert_rate { (percent(rate)) } @else { "n/a" } }

@@ -3,4 +3,5 @@
 
 mod draws;
 mod merging;
+mod shown;
 mod verdicts;
