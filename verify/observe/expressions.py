@@ -10,8 +10,15 @@ import yaml
 
 # What Prometheus and the operator add to every series of a host.
 SCRAPED = {"namespace", "pod", "job", "instance", "service", "container", "endpoint"}
-# Metrics that others add this session, with their labels; each leaves the list when telemetry exports it.
+# Metrics that others add this session, with their labels; what telemetry exports replaces the line here.
 AWAITED = {
+    "hodoscope_capture_rows_total": {"detector", "version"},
+    "hodoscope_capture_dropped_rows_total": {"detector", "reason"},
+    "hodoscope_capture_put_failures_total": {"reason"},
+    "hodoscope_capture_lost_parts_total": set(),
+    "hodoscope_capture_bytes_total": set(),
+    "hodoscope_capture_backlog_files": set(),
+    "hodoscope_capture_backlog_bytes": set(),
     "hodoscope_drift_verdict": {"detector", "verdict"},
     "hodoscope_drift_verdict_age_seconds": {"detector"},
 }

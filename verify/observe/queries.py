@@ -10,7 +10,7 @@ from pathlib import Path
 import promql_parser as promql
 import yaml
 
-from expressions import AWAITED, dashboards, exported, filled, known, outside, output, panels, rules, selectors
+from expressions import dashboards, exported, filled, known, outside, output, panels, rules, selectors
 
 root = Path(sys.argv[1])
 labels = known(root)
@@ -26,6 +26,8 @@ def words(label):
         return {re.sub(r"(?<!^)([A-Z])", r"_\1", word).lower() for word in re.findall(r"^    (\w+),", body, re.M)}
     if label == "phase":
         return set(outside(root)["argocd_app_sync_total"]["values"]["phase"])
+    if label == "reason":
+        return words("outcome") | {word for path in (root / "host/src/capture").glob("*.rs") for word in re.findall(r'"([a-z_]+)"', path.read_text())} | {"window_limit"}
     sources = "host/engine/src/fault.rs host/engine/src/refusal.rs host/src/http/problem.rs host/src/source.rs host/src/follow/load.rs registry/src/store/error.rs"
     texts = [path.read_text() for path in map(root.joinpath, sources.split()) if path.exists()]
     return {"ok"} | {word for text in texts for word in re.findall(r'"([a-z_]+)"', text)}
@@ -40,7 +42,7 @@ def faults_of(expression):
     left = output(node, labels, faults)
     for selector in selectors(node):
         for matcher in selector.matchers.matchers:
-            if matcher.name in ("outcome", "verdict", "phase"):
+            if matcher.name in ("outcome", "verdict", "phase", "reason"):
                 said = words(matcher.name)
                 faults += [f"no {matcher.name} `{word}`" for word in matcher.value.split("|") if word not in said]
     return faults, left
@@ -104,7 +106,6 @@ for name, board in dashboards(root).items():
 
 table = exported(root)
 tell("the host's table of metrics was read", [] if len(table) > 20 else [f"only {len(table)} metrics found"])
-tell("nothing is awaited that is there", sorted(set(AWAITED) & set(table)))
 used = {s.name for rule in rules(root) for s in selectors(promql.parse(rule["expr"]))}
 used |= {s.name for b in dashboards(root).values() for p in panels(b) for t in p["targets"] for s in selectors(promql.parse(filled(t["expr"])))}
 shown = {name for name in table if used & {name, f"{name}_bucket", f"{name}_sum", f"{name}_count"}}
