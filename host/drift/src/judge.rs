@@ -122,9 +122,12 @@ pub(crate) fn many(window: &Looked, policy: &Policy) -> bool {
     !window.features.is_empty() && window.summary.features_drifted >= policy.feature_share
 }
 
-/// Whether so many features drifted in the last two windows.
+/// Whether so many features drifted far in the last two windows.
 pub(crate) fn many_twice(looked: &[Looked], policy: &Policy) -> bool {
-    looked.len() >= 2 && looked.iter().rev().take(2).all(|w| many(w, policy))
+    let far = |window: &Looked| {
+        !window.features.is_empty() && window.summary.features_far >= policy.feature_share
+    };
+    looked.len() >= 2 && looked.iter().rev().take(2).all(far)
 }
 
 fn verdict(reference: &Reference<'_>, looked: &[Looked], policy: &Policy) -> Verdict {
@@ -210,6 +213,7 @@ fn look(
             sampled_rows: window.sampled_rows,
             score_drifted: false,
             features_drifted: 0.0,
+            features_far: 0.0,
             alert_rate: reference
                 .alert_rate
                 .filter(|_| window.rows > 0)
@@ -258,9 +262,16 @@ fn look(
     }
     // Broken input says nothing about drift, neither now nor as one of the windows before.
     if looked.problems.is_empty() {
-        let drifted = looked.features.iter().filter(|f| f.comparison.drifted);
-        looked.summary.features_drifted =
-            drifted.count() as f64 / looked.features.len().max(1) as f64;
+        let drifted = || looked.features.iter().filter(|f| f.comparison.drifted);
+        let far = drifted().filter(|f| {
+            let Comparison {
+                effects, limits, ..
+            } = &f.comparison;
+            excess(effects, limits) >= policy.feature_factor
+        });
+        let all = looked.features.len().max(1) as f64;
+        let (drifted, far) = (drifted().count() as f64 / all, far.count() as f64 / all);
+        (looked.summary.features_drifted, looked.summary.features_far) = (drifted, far);
         looked.summary.score_drifted = score.drifted;
     }
     looked.score = Some(score);

@@ -82,15 +82,16 @@ fn features(looked: &[Looked], last: &Looked, policy: &Policy) -> Option<String>
         rest => format!(" and {rest} more"),
     };
     let decides = match (many_twice(looked, policy), many(last, policy)) {
-        (true, _) => ", as many in the window before",
-        (false, true) => ", not as many in the window before",
+        (true, _) => ", and so in the window before",
+        (false, true) => ", not as far or not as many in the window before",
         (false, false) => "",
     };
     Some(format!(
-        "{} of {} features drifted ({:.0} % twice running decide){decides}: {}{rest}",
+        "{} of {} features drifted ({:.0} % at {:.1} times their limits, twice running, decide){decides}: {}{rest}",
         drifted.len(),
         last.features.len(),
         policy.feature_share * 100.0,
+        policy.feature_factor,
         named.join(", ")
     ))
 }

@@ -40,8 +40,11 @@ pub struct Policy {
     pub windows_needed: usize,
     /// … of the last so many windows.
     pub windows_seen: usize,
-    /// Retrain when this share of the features drifted in two windows running.
+    /// Retrain when this share of the features drifted far in two windows running.
     pub feature_share: f64,
+    /// Far is so many times over the limit. Traffic that is correlated in time (a weekend, a loud tenant) moves many
+    /// features a little while the scores stay; that is no reason to retrain.
+    pub feature_factor: f64,
     /// Retrain when the alert rate is outside these multiples of its target.
     pub alert_rate_factors: (f64, f64),
     /// More missing values than the reference has, as a share: broken input, not drift.
@@ -165,6 +168,9 @@ pub struct WindowSummary {
     pub score_drifted: bool,
     /// The share of its features that drifted.
     pub features_drifted: f64,
+    /// The share of its features that drifted by the policy's factor or more over their limits.
+    #[serde(default)]
+    pub features_far: f64,
     /// The share of its rows that alerted.
     pub alert_rate: Option<f64>,
 }
@@ -234,6 +240,7 @@ impl Default for Policy {
             windows_needed: 2,
             windows_seen: 3,
             feature_share: 0.3,
+            feature_factor: 2.5,
             alert_rate_factors: (1.0 / 3.0, 3.0),
             missing_flood: 0.25,
             outside_flood: 0.5,

@@ -253,8 +253,12 @@ pub(crate) fn limits(policy: &Policy) -> Vec<(&'static str, String)> {
             ),
         ),
         (
-            "Or when features drifted, twice running",
-            format!("{} of them", percent(policy.feature_share)),
+            "Or when features drifted far, twice running",
+            format!(
+                "{} of them by {} their limits",
+                percent(policy.feature_share),
+                times(policy.feature_factor)
+            ),
         ),
         (
             "Or when the alert rate leaves",
