@@ -54,7 +54,7 @@ serving = [d for d in deployments if "--accept-uploads" not in container(d)["arg
 uploading = [d for d in deployments if "--accept-uploads" in container(d)["args"]]
 following = serving + jobs
 # Settings that others add this session; each leaves the list when config.rs reads it.
-AWAITED = set("capture capture_location capture_fraction capture_key".split())
+AWAITED = set("capture capture_location capture_fraction capture_key capture_window_seconds capture_part_seconds".split())
 
 
 def every_pod_meets_the_restricted_profile():
@@ -183,6 +183,12 @@ def every_job_ends_and_is_not_tried_for_ever():
         [service] = [s for s in of("Service") if s["metadata"]["name"] == hosts.partition(":")[0]]
         assert service["spec"]["clusterIP"] == "None" and service["spec"]["publishNotReadyAddresses"], name(service)
         assert str(service["spec"]["ports"][0]["port"]) == hosts.partition(":")[2], hosts
+
+
+def every_window_is_cut_alike_by_hosts_and_the_drift_job():
+    for key in ("LOCATION", "WINDOW_SECONDS", "PART_SECONDS"):
+        told = {environment(d).get(f"HODOSCOPE_CAPTURE_{key}") for d in serving + of("CronJob")}
+        assert len(told) == 1, f"{key}: {told}"
 
 
 def every_secret_is_named_and_used_by_whom_it_is_for():

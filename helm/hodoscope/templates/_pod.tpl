@@ -60,6 +60,17 @@ securityContext:
 - {name: HODOSCOPE_CHANNEL_DIR, value: /etc/hodoscope/channel}
 {{- end }}
 
+{{/* Where captured traffic and the drift job's verdicts lie, and how its windows are cut. */}}
+{{- define "hodoscope.captured" -}}
+{{- with .Values.capture }}
+{{- if .location }}
+- {name: HODOSCOPE_CAPTURE_LOCATION, value: {{ .location | quote }}}
+- {name: HODOSCOPE_CAPTURE_WINDOW_SECONDS, value: {{ int64 .windowSeconds | quote }}}
+- {name: HODOSCOPE_CAPTURE_PART_SECONDS, value: {{ int64 .partSeconds | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Where a role's pods go; call with the role's values. */}}
 {{- define "hodoscope.placement" -}}
 {{- with .nodeSelector }}
