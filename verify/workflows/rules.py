@@ -99,6 +99,27 @@ def no_step_gets_a_secret_that_it_does_not_need():
         assert all(len(run.strip().splitlines()) == 1 for run in tokens), f"{name}: {key} does more with a token than one command"
 
 
+SCANNERS = ("aquasecurity/", "terraform-linters/", "EmbarkStudios/", "zizmor ")
+
+
+def no_scanner_runs_beside_a_secret_a_role_or_a_right_to_write():
+    found = set()
+    for name, key, job in jobs:
+        if any(scanner in str(job["steps"]) for scanner in SCANNERS):
+            found.add(key)
+            assert job["permissions"] == {"contents": "read"}, f"{name}: {key}"
+            assert "secrets." not in str(job) and "environment" not in job and "outputs.token" not in str(job), f"{name}: {key}"
+    assert found >= {"trivy", "tflint", "zizmor", "dependencies", "scan"}, found
+
+
+def what_is_proposed_was_signed_described_and_scanned():
+    build = flows["build-deploy.yml"]["jobs"]
+    said = str(build["image"]["steps"])
+    assert "cosign sign" in said and "cosign attest" in said and "image/sbom" in said and "cargo auditable" in said
+    assert set(build["propose"]["needs"]) == {"image", "scan"} and build["scan"]["needs"] == "image"
+    assert any(step.get("with", {}).get("exit-code") == "1" for step in build["scan"]["steps"]), "the scan refuses nothing"
+
+
 def every_command_of_the_install_page_exists():
     text = (root / "docs/install.md").read_text()
     verbs = {path.stem for path in (root / "host/src/commands").glob("*.rs")}
