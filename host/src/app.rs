@@ -9,6 +9,7 @@ use hodoscope_engine::Engine;
 use hodoscope_registry::{S3Options, StoreOptions};
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::capture::{self, Capture, Identity};
 use crate::config::{Config, HttpSettings, Secret, StoreSettings};
 use crate::follow::{Follower, Kept, Loader};
 use crate::http::RequestIds;
@@ -37,6 +38,8 @@ pub struct App {
     pub telemetry: Arc<Telemetry>,
     /// Where copies for shadows go.
     pub shadows: shadow::Queue,
+    /// What is captured of traffic, if anything is.
+    pub capture: Option<Arc<Capture>>,
     /// Who may change things.
     pub token: Secret,
     /// Room for uploads.
@@ -50,22 +53,34 @@ pub struct App {
     draining: AtomicBool,
 }
 
+/// What works beside requests, not started yet.
+#[derive(Debug)]
+pub struct Workers {
+    /// Scores copies for shadows.
+    pub shadow: shadow::Worker,
+    /// Puts what is captured, if anything is.
+    pub capture: Option<capture::Worker>,
+}
+
 impl App {
-    /// Puts the rooms together. Gives also the worker that scores copies for shadows.
+    /// Puts the rooms together. Gives also what works beside requests.
     pub fn build(
         config: &Config,
         engine: Engine,
         token: Secret,
-    ) -> anyhow::Result<(Arc<Self>, shadow::Worker)> {
+    ) -> anyhow::Result<(Arc<Self>, Workers)> {
         let telemetry = Arc::new(Telemetry::new().context("failed to register the metrics")?);
         let roster = Arc::new(Roster::new(config.channel.clone()));
         let engine = Arc::new(engine);
         let cache = &config.engine.cache_dir;
         let source = Arc::new(source(config));
+        let ids = RequestIds::new();
+        let (capture, capturing) = capture(config, &ids, &roster, &telemetry).unzip();
         let loader = Loader {
             source: source.clone(),
             engine: engine.clone(),
             telemetry: telemetry.clone(),
+            capture: capture.clone(),
         };
         let kept = Kept::open(cache.join("served"), &config.channel);
         let follower = Follower::new(
@@ -76,7 +91,7 @@ impl App {
             config.roster.poll,
             kept,
         );
-        let (shadows, worker) = shadow::queue(config.roster.shadow_queue);
+        let (shadows, shadow) = shadow::queue(config.roster.shadow_queue);
         let app = Self {
             http: config.http.clone(),
             roster,
@@ -85,14 +100,19 @@ impl App {
             source,
             telemetry,
             shadows,
+            capture,
             token,
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
             component_limit_bytes: config.engine.component_limit_bytes,
             scratch: cache.join("uploads"),
-            ids: RequestIds::new(),
+            ids,
             draining: AtomicBool::new(false),
         };
-        Ok((Arc::new(app), worker))
+        let workers = Workers {
+            shadow,
+            capture: capturing,
+        };
+        Ok((Arc::new(app), workers))
     }
 
     /// Says from now on that no new requests should come.
@@ -104,6 +124,26 @@ impl App {
     pub fn is_ready(&self) -> bool {
         !self.draining.load(Ordering::Relaxed) && self.roster.now().is_ready()
     }
+}
+
+/// The handle and the worker of what is captured, if the settings want anything captured.
+fn capture(
+    config: &Config,
+    ids: &RequestIds,
+    roster: &Arc<Roster>,
+    telemetry: &Telemetry,
+) -> Option<(Arc<Capture>, capture::Worker)> {
+    let settings = &config.capture;
+    settings.on.then(|| {
+        capture::build(
+            settings,
+            store_options(&config.store),
+            &Identity::of_this_machine(ids.start()),
+            roster.clone(),
+            telemetry.capture.clone(),
+            capture::wall_clock_ms,
+        )
+    })
 }
 
 /// The source of releases that the settings name.

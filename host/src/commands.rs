@@ -15,6 +15,7 @@ pub mod new;
 pub mod promote;
 pub mod push;
 pub mod reference;
+pub mod replay;
 pub mod retire;
 pub mod retune;
 pub mod rollback;
@@ -125,6 +126,8 @@ enum Command {
     Score(score::Args),
     /// Compare two releases on the same rows
     Evaluate(evaluate::Args),
+    /// Score a captured request again with the same release, bit for bit
+    Replay(replay::Args),
     /// Send a live stream with anomalies and a drift to a host
     Simulate(simulate::Args),
     /// Tell the whole story in a folder of its own: train, serve, drift, retrain, swap, roll back
@@ -226,6 +229,7 @@ impl Command {
             Self::Score(args) => score::run(args, context),
             Self::Demo(args) => demo::run(args, context),
             Self::Evaluate(args) => evaluate::run(args, context),
+            Self::Replay(args) => replay::run(args, context),
             Self::Simulate(args) => simulate::run(args, context),
             Self::Config(args) => config::run(args, context),
             Self::Compile(args) => Ok(compile::run(args)),

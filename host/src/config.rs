@@ -2,6 +2,7 @@
 //! `HODOSCOPE_*`, which yields to flags. Unknown keys are errors, and all errors are reported together. This is the only
 //! place that reads the environment (the AWS SDK's own credentials apart).
 
+mod capture;
 mod forge;
 mod reader;
 mod sources;
@@ -15,6 +16,7 @@ use hodoscope_registry::StoreLocation;
 use hodoscope_release::{ChannelName, Digest};
 use serde::Serialize;
 
+pub use capture::CaptureSettings;
 pub use forge::ForgeSettings;
 use reader::{Kind, Reader};
 pub use sources::{Origin, Sources};
@@ -38,6 +40,8 @@ pub struct Config {
     pub roster: RosterSettings,
     /// What detectors may use.
     pub engine: EngineSettings,
+    /// What is captured of traffic.
+    pub capture: CaptureSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// Each setting with its value and origin, secrets masked.
@@ -170,6 +174,7 @@ impl Config {
             http: HttpSettings::read(&mut read, &home),
             roster: RosterSettings::read(&mut read),
             engine: EngineSettings::read(&mut read, &home),
+            capture: CaptureSettings::read(&mut read, &home),
             log: LogSettings::read(&mut read),
             home,
             shown: Vec::new(),

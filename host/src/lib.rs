@@ -1,6 +1,7 @@
 //! The composition of Hodoscope: settings, commands, and the server that they start. `main` only calls [`commands::Cli`].
 
 pub mod app;
+pub mod capture;
 pub mod channel_change;
 pub mod columns;
 pub mod commands;

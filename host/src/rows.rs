@@ -3,7 +3,9 @@
 //! type. Row order is the file's order. Decoding runs on the caller's rayon pool.
 
 mod cells;
+mod encode;
 mod json;
+mod lookup;
 mod parquet;
 mod positioned;
 mod text;
@@ -17,6 +19,8 @@ use ::parquet::errors::ParquetError;
 use ::parquet::schema::types::{Type, TypePtr};
 
 pub use cells::{Cells, Values};
+pub use encode::parquet_bytes;
+pub use lookup::{Pieces, holds_text, text_range};
 pub use writer::{WriteError, Writer};
 
 /// A table that was opened and whose column names are known.

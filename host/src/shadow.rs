@@ -1,10 +1,13 @@
 //! Shadows: copies of calls wait in a bounded queue that drops and counts, one worker scores them through the engine's
 //! pool, and the answers are compared and counted. A shadow can slow down or fail nothing but itself.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hodoscope_engine::{Batch, Call, Deadline};
+use hodoscope_release::window::ShadowCounts;
+use hodoscope_release::{Digest, Version};
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
@@ -40,6 +43,10 @@ pub struct Tally {
     dropped: AtomicU64,
     difference_sum: AtomicU64,
     difference_max: AtomicU64,
+    /// The largest difference since the counts were last taken, and the counts that were taken so far: rows, flips,
+    /// faults, dropped copies, the sum of differences.
+    recent_max: AtomicU64,
+    taken: Mutex<[u64; 5]>,
 }
 
 const STEP: f64 = 1e-12;
@@ -157,6 +164,7 @@ impl Tally {
             let steps = (difference / STEP) as u64;
             self.difference_sum.fetch_add(steps, Ordering::Relaxed);
             self.difference_max.fetch_max(steps, Ordering::Relaxed);
+            self.recent_max.fetch_max(steps, Ordering::Relaxed);
             flips += u64::from(alarm(*a, answered_limit) != alarm(*b, shadowed_limit));
         }
         differences.flush();
@@ -165,6 +173,33 @@ impl Tally {
         self.flips.fetch_add(flips, Ordering::Relaxed);
         meters.rows.inc_by(rows);
         meters.flips.inc_by(flips);
+    }
+
+    /// What was counted since the last time, for the part of a window that is being closed; `None` if nothing was.
+    pub fn take(&self, version: &Version, digest: &Digest) -> Option<ShadowCounts> {
+        let counted = [
+            &self.rows,
+            &self.flips,
+            &self.faults,
+            &self.dropped,
+            &self.difference_sum,
+        ];
+        let now = counted.map(|number| number.load(Ordering::Relaxed));
+        let mut taken = self.taken.lock().unwrap_or_else(|e| e.into_inner());
+        let before = std::mem::replace(&mut *taken, now);
+        let recent_max = self.recent_max.swap(0, Ordering::Relaxed);
+        let [rows, flips, faults, dropped, sum] =
+            std::array::from_fn(|i| now.get(i).zip(before.get(i)).map_or(0, |(a, b)| a - b));
+        (rows + faults + dropped > 0).then(|| ShadowCounts {
+            version: version.to_string(),
+            digest: digest.to_string(),
+            rows,
+            flips,
+            faults,
+            dropped,
+            difference_sum: sum as f64 * STEP,
+            difference_max: recent_max as f64 * STEP,
+        })
     }
 
     /// The comparison as JSON.

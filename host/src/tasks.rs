@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
 use crate::app::App;
+use crate::capture;
 use crate::shadow;
 
 /// How long the folder must be left alone after a change before it is read: an editor's several writes are one change.
@@ -61,6 +62,11 @@ pub fn shadow(mut worker: shadow::Worker, mut stop: watch::Receiver<bool>) -> Jo
             () = stopped(&mut stop) => {}
         }
     })
+}
+
+/// Puts what is captured, until `finish`; then what is left of it.
+pub fn capture(worker: capture::Worker, finish: watch::Receiver<bool>) -> JoinHandle<()> {
+    start(worker.run(finish))
 }
 
 /// The system's watch on the channel's folder. It only hints: events may be late, doubled or missing, and a folder that is

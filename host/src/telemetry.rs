@@ -1,6 +1,8 @@
 //! Every metric in one table, in Prometheus base units, with labels of low cardinality only; and how logs are written.
 //! A release's handles are looked up once, when it is loaded, so that a request only adds to numbers.
 
+mod capture;
+
 use std::io::IsTerminal as _;
 use std::sync::{Mutex, OnceLock};
 
@@ -12,7 +14,9 @@ use prometheus::{
 };
 use tracing_subscriber::EnvFilter;
 
+use crate::capture::VerdictLine;
 use crate::config::LogSettings;
+pub use capture::CaptureMeters;
 
 /// Bounds of times in seconds: 10 µs to 10 s.
 const SECONDS: [f64; 13] = [
@@ -188,7 +192,11 @@ const OPEN_FDS: Row = (
 );
 
 /// The whole table, for the test that shows every change of it.
-pub const TABLE: &[Row] = &[
+pub fn table() -> impl Iterator<Item = Row> {
+    TABLE.iter().copied().chain(capture::TABLE)
+}
+
+const TABLE: &[Row] = &[
     REQUESTS,
     ROWS_SCORED,
     ANOMALIES,
@@ -245,6 +253,8 @@ pub struct Telemetry {
     log_dropped: IntGaugeVec,
     resident: IntGauge,
     open_fds: IntGauge,
+    /// What is counted of captured traffic.
+    pub capture: CaptureMeters,
     /// Requests that reached no release.
     pub rejected: IntCounterVec,
     /// Requests being answered.
@@ -325,6 +335,8 @@ pub struct RosterLine<'a> {
     pub running: Option<(String, String)>,
     /// Whether an earlier release stands in.
     pub fallback: bool,
+    /// What is known of the drift job, if traffic is captured.
+    pub verdict: Option<VerdictLine>,
     /// The releases in use, with their engine's numbers.
     pub releases: Vec<(Version, hodoscope_engine::DetectorStats)>,
 }
@@ -357,6 +369,7 @@ impl Telemetry {
             log_dropped: gauges(&registry, LOG_DROPPED)?,
             resident: gauge(&registry, RESIDENT)?,
             open_fds: gauge(&registry, OPEN_FDS)?,
+            capture: CaptureMeters::new(&registry)?,
             rejected: counters(&registry, REJECTED)?,
             in_flight: gauge(&registry, IN_FLIGHT)?,
             reloads: counters(&registry, RELOADS)?,
@@ -409,6 +422,7 @@ impl Telemetry {
         ] {
             infos.reset();
         }
+        self.capture.reset_verdicts();
         for line in roster {
             self.describe(line);
         }
@@ -425,6 +439,9 @@ impl Telemetry {
             if let Some((version, digest)) = release {
                 infos.with_label_values(&[name, version, digest]).set(1);
             }
+        }
+        if let Some(verdict) = line.verdict {
+            self.capture.tell_verdict(line.detector, verdict);
         }
         let differs = line.wanted != line.running;
         self.differs.with_label_values(&[name]).set(differs.into());

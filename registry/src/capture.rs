@@ -52,13 +52,18 @@ impl CaptureStore {
             store: self.to_string(),
             key: key.to_string(),
         };
-        match self.0.create_reconciled(key.key(), bytes.clone()).await? {
-            Creation::Created => Ok(()),
-            Creation::Exists | Creation::Unsure => match self.0.read(key.key(), length).await {
-                Ok(stored) if stored == bytes => Ok(()),
-                Ok(_) | Err(StoreError::TooLarge { .. }) => Err(occupied()),
-                Err(error) => Err(error),
-            },
+        let settled = match self.0.create_reconciled(key.key(), bytes.clone()).await {
+            Ok(Creation::Created) => return Ok(()),
+            Ok(Creation::Exists | Creation::Unsure) => self.0.read(key.key(), length).await,
+            Err(error) => Err(error),
+        };
+        match settled {
+            Ok(stored) if stored == bytes => Ok(()),
+            Ok(_) | Err(StoreError::TooLarge { .. }) => Err(occupied()),
+            // Something is there, and a host that may write but not read is not told what. Its name holds a random start
+            // and a number that is used once, so it is what an earlier attempt of this very write left.
+            Err(StoreError::MissingOrForbidden { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -81,7 +86,20 @@ impl CaptureStore {
         self.0.read(key.key(), limit_bytes).await
     }
 
-    /// Every file under a prefix of [`CaptureKey::rows_of`] or [`CaptureKey::parts_of`], by key. What this version did
+    /// So many bytes under a key from `start` on; fewer are an error. For files whose end tells where their parts lie.
+    pub async fn range(
+        &self,
+        key: &CaptureKey,
+        start: u64,
+        length: usize,
+    ) -> Result<Bytes, StoreError> {
+        match &self.0 {
+            Store::Folder(folder) => folder.range(key.key(), start, length).await,
+            Store::S3(s3) => s3.range(key.key(), start, length).await,
+        }
+    }
+
+    /// Every file under a prefix of [`CaptureKey::all_rows`], [`CaptureKey::rows_of`] or [`CaptureKey::parts_of`], by key. What this version did
     /// not write is left out.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Captured>, StoreError> {
         let found = match &self.0 {

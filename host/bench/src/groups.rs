@@ -2,6 +2,7 @@
 
 mod batch;
 mod boundary;
+mod capture;
 mod fit;
 mod http;
 mod layers;
@@ -27,6 +28,11 @@ pub(crate) const ALL: &[(&str, &str, Run)] = &[
         "http",
         "requests over loopback, beside a bare echo and FastAPI",
         http::run,
+    ),
+    (
+        "capture",
+        "requests with and without capture, in turn",
+        capture::run,
     ),
     ("fit", "training, beside scikit-learn", fit::run),
     ("swap", "swaps under full load", swap::run),

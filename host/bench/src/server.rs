@@ -158,6 +158,11 @@ impl Home {
 
     /// Serves the local channel on `cores`.
     pub(crate) fn serve(&self, cores: &str) -> anyhow::Result<Server> {
+        self.serve_with(cores, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn serve_with(&self, cores: &str, arguments: &[&str]) -> anyhow::Result<Server> {
         let mut command = pinned(cores, &self.hodoscope);
         command.args([
             "serve",
@@ -166,7 +171,7 @@ impl Home {
             "--admin-address",
             &self.admin,
         ]);
-        command.arg("--home").arg(&self.folder);
+        command.args(arguments).arg("--home").arg(&self.folder);
         let log = self.folder.join("serve.log");
         Server::start(
             command,

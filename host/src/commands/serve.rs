@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -13,11 +14,14 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::Context;
-use crate::app::App;
+use crate::app::{App, Workers};
 use crate::config::{Config, HttpSettings, Secret};
 use crate::http::{self, Front};
 use crate::{gate, tasks, telemetry};
 
+/// How long the last of what was captured may take: even if requests took all of the drain's time, and at most.
+const LEAST_FLUSH: Duration = Duration::from_secs(2);
+const LONGEST_FLUSH: Duration = Duration::from_secs(10);
 /// Random bytes in a token; twice as many hexadecimal digits.
 const TOKEN_BYTES: usize = 32;
 
@@ -36,6 +40,9 @@ pub struct Args {
     /// Let load and unload act freely, whatever the channel says
     #[arg(long)]
     dev: bool,
+    /// Sample scored traffic and count it, for drift, retraining and replay
+    #[arg(long)]
+    capture: bool,
 }
 
 impl Args {
@@ -47,6 +54,7 @@ impl Args {
             ("admin_address", self.admin_address.clone()),
             ("accept_uploads", yes(self.accept_uploads)),
             ("dev", yes(self.dev)),
+            ("capture", yes(self.capture)),
         ];
         valued
             .into_iter()
@@ -77,7 +85,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let token = token(settings)?;
     // A laptop's channel folder is made, so that it can be watched; one that is mounted is there already.
     let _ = std::fs::create_dir_all(&config.channel_dir);
-    let (app, worker) = App::build(config, gate::engine(config)?, token)?;
+    let (app, Workers { shadow, capture }) = App::build(config, gate::engine(config)?, token)?;
     let data = bind("data_address", settings.data_address).await?;
     let admin = bind("admin_address", settings.admin_address).await?;
     info!("scoring on http://{}", data.local_addr()?);
@@ -88,7 +96,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 
     let (stop, stopped) = watch::channel(false);
     let following = tasks::follow(app.clone(), stopped.clone());
-    let shadowing = tasks::shadow(worker, stopped.clone());
+    let shadowing = tasks::shadow(shadow, stopped.clone());
+    if capture.is_some() {
+        info!("capturing traffic to {}", config.capture.location);
+    }
+    let (finish, finished) = watch::channel(false);
+    let capturing = capture.map(|worker| tasks::capture(worker, finished));
     let data = listen(data, &app, http::data(app.clone()), &stopped);
     let admin = listen(admin, &app, http::admin(app.clone()), &stopped);
 
@@ -101,11 +114,27 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     tokio::time::sleep(settings.drain_delay).await;
     stop.send_replace(true);
     let drained = async { tokio::join!(data, admin, shadowing, following) };
-    match tokio::time::timeout(settings.drain, drained).await {
+    let ends = Instant::now() + settings.drain;
+    match tokio::time::timeout_at(ends.into(), drained).await {
         Ok(_) => info!("drained"),
         Err(_) => warn!("some requests did not end in {:?}", settings.drain),
     }
+    finish.send_replace(true);
+    if let Some(capturing) = capturing {
+        flush(capturing, ends).await;
+    }
     Ok(())
+}
+
+/// Waits for the last of what was captured, but not long: a store that is away must not hold a host that ends.
+async fn flush(capturing: tokio::task::JoinHandle<()>, ends: Instant) {
+    let now = Instant::now();
+    let rest = ends.saturating_duration_since(now);
+    let patience = rest.clamp(LEAST_FLUSH, LONGEST_FLUSH);
+    match tokio::time::timeout(patience, capturing).await {
+        Ok(_) => info!("what was captured is put"),
+        Err(_) => warn!("some of what was captured could not be put in {patience:?}; it is lost"),
+    }
 }
 
 async fn bind(key: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use hodoscope_engine::{Engine, Refusal};
 use hodoscope_release::DetectorName;
 
+use crate::capture::Capture;
 use crate::roster::{Key, Served};
 use crate::source::{Source, SourceError};
 use crate::tasks;
@@ -20,6 +21,8 @@ pub struct Loader {
     pub engine: Arc<Engine>,
     /// Where loads are counted.
     pub telemetry: Arc<Telemetry>,
+    /// What is captured of traffic, if anything is.
+    pub capture: Option<Arc<Capture>>,
 }
 
 /// Why a release could not be loaded.
@@ -113,11 +116,12 @@ impl Loader {
             .await
             .map_err(Box::new)?;
         let (engine, telemetry) = (self.engine.clone(), self.telemetry.clone());
+        let capture = self.capture.clone();
         let gate = move || {
             let detector = engine
                 .load(&bytes)
                 .map_err(|refusal| LoadError::Refused(Box::new(refusal)))?;
-            let served = Served::new(release, detector, &telemetry);
+            let served = Served::new(release, detector, &telemetry, capture.as_deref());
             served.warm_up();
             Ok(served)
         };

@@ -15,7 +15,13 @@ use crate::telemetry::RosterLine;
 /// `GET /metrics`
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let roster = app.roster.now();
-    let lines: Vec<RosterLine<'_>> = roster.detectors.values().map(|entry| line(entry)).collect();
+    let mut lines: Vec<RosterLine<'_>> =
+        roster.detectors.values().map(|entry| line(entry)).collect();
+    if let Some(capture) = &app.capture {
+        for line in &mut lines {
+            line.verdict = Some(capture.verdicts.line(line.detector, capture.now_ms()));
+        }
+    }
     let engine = app.engine.stats();
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     app.telemetry.pool_waiting.set(count(engine.waiting));
@@ -51,6 +57,7 @@ fn line(entry: &Entry) -> RosterLine<'_> {
             )
         }),
         fallback: entry.standing == Standing::Fallback,
+        verdict: None,
         releases: entry
             .in_use()
             .map(|served| (served.release.version.clone(), served.detector.stats()))

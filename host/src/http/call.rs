@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use hodoscope_engine::{Answer, Batch, Call, Deadline, Fault};
 use tokio::sync::oneshot;
 
+use super::front::REQUEST_ID;
 use super::problem::{Code, Problem};
 use crate::app::App;
+use crate::capture::{Capture, Taken, Tap};
 use crate::roster::{Absence, Entry, Served};
 
 /// The header by whose value a canary's callers are chosen.
@@ -18,7 +20,17 @@ const KEY: &str = "x-hodoscope-key";
 pub(super) struct Chosen {
     pub(super) served: Arc<Served>,
     entry: Arc<Entry>,
+    /// The request's id, if its rows are captured.
+    id: Option<HeaderValue>,
     started: Instant,
+}
+
+/// What is captured of one call.
+struct Captured<'a> {
+    capture: &'a Capture,
+    tap: &'a Tap,
+    id: &'a HeaderValue,
+    taken: Taken,
 }
 
 impl Chosen {
@@ -46,6 +58,7 @@ impl Chosen {
         Ok(Self {
             served: served.clone(),
             entry: entry.clone(),
+            id: served.tap.as_ref().and(headers.get(&REQUEST_ID).cloned()),
             started,
         })
     }
@@ -71,6 +84,7 @@ impl Chosen {
         let deadline = Deadline::at(asked + app.http.deadline);
         let shadow = self.entry.shadow.as_ref().filter(|_| self.is_running());
         let copy = shadow.map(|shadow| (shadow, batch.clone()));
+        let captured = self.captured(app, &batch);
         let answer = if !detector.runs_inline(batch.rows()) {
             self.pooled(Call {
                 batch,
@@ -89,10 +103,31 @@ impl Chosen {
         let scores = answer.scores();
         let anomalies = self.served.count_anomalies(scores);
         meters.answered(scores, anomalies);
+        if let Some(Captured {
+            capture,
+            tap,
+            id,
+            taken,
+        }) = captured
+        {
+            capture.record(tap, taken, id, scores, anomalies);
+        }
         if let Some((shadow, batch)) = copy {
             app.shadows.offer(shadow, &self.served, batch, scores);
         }
         Ok(answer)
+    }
+
+    /// Copies the rows that are to be captured, before the engine takes the batch.
+    fn captured<'a>(&'a self, app: &'a App, batch: &Batch) -> Option<Captured<'a>> {
+        let (capture, tap) = (app.capture.as_deref()?, self.served.tap.as_deref()?);
+        let id = self.id.as_ref()?;
+        Some(Captured {
+            taken: capture.take(tap, id, batch),
+            capture,
+            tap,
+            id,
+        })
     }
 
     async fn pooled(&self, call: Call) -> Result<Answer, Fault> {

@@ -15,7 +15,8 @@ use tracing::{debug, warn};
 use super::problem::Problem;
 use crate::app::App;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Names a request, in its head and in the answer's.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest id that a caller may give a request.
 const ID_LIMIT: usize = 128;
@@ -52,7 +53,7 @@ impl Front {
     }
 
     /// Answers a request.
-    pub async fn call<B>(&self, request: Request<B>) -> Response
+    pub async fn call<B>(&self, mut request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
@@ -62,7 +63,14 @@ impl Front {
             .get(&REQUEST_ID)
             .filter(|id| is_plain(id))
             .cloned();
-        let id = id.unwrap_or_else(|| self.app.ids.next());
+        let id = id.unwrap_or_else(|| {
+            let id = self.app.ids.next();
+            // What is captured of a request is found again by the id that its caller got.
+            if self.app.capture.is_some() {
+                request.headers_mut().insert(REQUEST_ID, id.clone());
+            }
+            id
+        });
         let asked = Asked {
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -148,6 +156,11 @@ impl RequestIds {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:016x}-{count:x}", self.start);
         HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
+    }
+
+    /// What all ids begin with that this process gives.
+    pub fn start(&self) -> String {
+        format!("{:016x}", self.start)
     }
 
     /// A number that looks random, for calls that name no key: a canary gets its share of them, too.

@@ -6,6 +6,7 @@ use hodoscope_engine::{Batch, Deadline, Detector};
 use hodoscope_release::sections::Calibration;
 use hodoscope_release::{Digest, Pin, ReleaseName};
 
+use crate::capture::{Capture, Tap};
 use crate::columns::Columns;
 use crate::telemetry::{Meters, Telemetry};
 
@@ -32,13 +33,20 @@ pub struct Served {
     pub calibration: Option<Calibration>,
     /// Its part of `/metrics`.
     pub meters: Meters,
+    /// Where its requests leave what is captured of them.
+    pub tap: Option<Arc<Tap>>,
     /// `"threshold":…,"release":"…","digest":"…"`: the same at the end of each answer.
     pub identity: Box<[u8]>,
 }
 
 impl Served {
     /// Prepares a detector that passed the gate.
-    pub fn new(release: ReleaseName, detector: Detector, telemetry: &Telemetry) -> Arc<Self> {
+    pub fn new(
+        release: ReleaseName,
+        detector: Detector,
+        telemetry: &Telemetry,
+        capture: Option<&Capture>,
+    ) -> Arc<Self> {
         let description = detector.description();
         let threshold = description.threshold;
         let identity = serde_json::json!({
@@ -56,6 +64,7 @@ impl Served {
             columns: Columns::new(names),
             calibration: detector.sections().calibration.clone(),
             meters: telemetry.meters(&release),
+            tap: capture.map(|capture| capture.tap(&release, &detector)),
             identity: inner.as_bytes().into(),
             threshold,
             release,

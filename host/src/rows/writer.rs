@@ -242,23 +242,7 @@ impl ParquetOut {
     }
 
     fn flush(&mut self) -> Result<(), ParquetError> {
-        let mut group = self.writer.next_row_group()?;
-        for cells in std::mem::take(&mut self.waiting) {
-            let Some(mut column) = group.next_column()? else {
-                break;
-            };
-            let levels = cells.levels.as_deref();
-            match &cells.values {
-                Values::Boolean(values) => put::<BoolType>(&mut column, values, levels)?,
-                Values::Int32(values) => put::<Int32Type>(&mut column, values, levels)?,
-                Values::Int64(values) => put::<Int64Type>(&mut column, values, levels)?,
-                Values::Float(values) => put::<FloatType>(&mut column, values, levels)?,
-                Values::Double(values) => put::<DoubleType>(&mut column, values, levels)?,
-                Values::Bytes(values) => put::<ByteArrayType>(&mut column, values, levels)?,
-            }
-            column.close()?;
-        }
-        group.close()?;
+        put_group(&mut self.writer, std::mem::take(&mut self.waiting))?;
         self.rows = 0;
         Ok(())
     }
@@ -270,6 +254,31 @@ impl ParquetOut {
         self.writer.close()?;
         Ok(())
     }
+}
+
+/// Writes a row group.
+pub(super) fn put_group<W: Write + Send>(
+    writer: &mut SerializedFileWriter<W>,
+    cells: Vec<Cells>,
+) -> Result<(), ParquetError> {
+    let mut group = writer.next_row_group()?;
+    for cells in cells {
+        let Some(mut column) = group.next_column()? else {
+            break;
+        };
+        let levels = cells.levels.as_deref();
+        match &cells.values {
+            Values::Boolean(values) => put::<BoolType>(&mut column, values, levels)?,
+            Values::Int32(values) => put::<Int32Type>(&mut column, values, levels)?,
+            Values::Int64(values) => put::<Int64Type>(&mut column, values, levels)?,
+            Values::Float(values) => put::<FloatType>(&mut column, values, levels)?,
+            Values::Double(values) => put::<DoubleType>(&mut column, values, levels)?,
+            Values::Bytes(values) => put::<ByteArrayType>(&mut column, values, levels)?,
+        }
+        column.close()?;
+    }
+    group.close()?;
+    Ok(())
 }
 
 fn put<T: DataType>(

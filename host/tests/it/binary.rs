@@ -74,13 +74,20 @@ impl Folder {
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
+    pub(crate) admin: String,
 }
 
 impl Server {
     pub(crate) fn start(folder: &Folder) -> Self {
+        Self::with(folder, &[])
+    }
+
+    /// The same with an environment.
+    pub(crate) fn with(folder: &Folder, environment: &[(&str, &str)]) -> Self {
         let mut child = folder
             .command("serve --data-address 127.0.0.1:0 --admin-address 127.0.0.1:0")
             .env("NO_COLOR", "1")
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -93,11 +100,32 @@ impl Server {
             .by_ref()
             .find_map(|line| said(line, "scoring on http://"))
             .unwrap();
-        let url = line.split("scoring on ").nth(1).unwrap().trim().to_owned();
+        let address =
+            |line: String, words: &str| line.split(words).nth(1).unwrap().trim().to_owned();
+        let url = address(line, "scoring on ");
+        let line = lines
+            .by_ref()
+            .find_map(|line| said(line, "uploads on http://"))
+            .unwrap();
+        let admin = address(line, "uploads on ");
         lines.find_map(|line| said(line, "serving pump@")).unwrap();
         // What it says later must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url }
+        Self { child, url, admin }
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(&mut self) -> std::process::ExitStatus {
+        let id = i32::try_from(self.child.id()).unwrap();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap()
+    }
+
+    /// Kills it with SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use hodoscope::app::App;
+use hodoscope::app::{App, Workers};
+use hodoscope::capture;
 use hodoscope::config::{Config, Secret, Sources};
 use hodoscope::gate;
 use hodoscope::http::{self, Front};
@@ -29,6 +30,7 @@ pub(crate) struct TestHost {
     pub(crate) data: Front,
     pub(crate) admin: Front,
     pub(crate) worker: Worker,
+    pub(crate) capture: Option<capture::Worker>,
     pub(crate) config: Config,
     settings: Vec<(String, String)>,
     now: Mutex<Instant>,
@@ -144,12 +146,14 @@ impl TestHost {
         engine.pool_threads = 2;
         engine.cache_dir = Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("compiled"));
         let engine = Engine::new(engine).unwrap();
-        let (app, worker) = App::build(&config, engine, Secret::new(TOKEN)).unwrap();
+        let (app, workers) = App::build(&config, engine, Secret::new(TOKEN)).unwrap();
+        let Workers { shadow, capture } = workers;
         Self {
             data: Front::new(app.clone(), http::data(app.clone())),
             admin: Front::new(app.clone(), http::admin(app.clone())),
             app,
-            worker,
+            worker: shadow,
+            capture,
             config,
             folder,
             settings,
@@ -166,9 +170,10 @@ impl TestHost {
             data,
             admin,
             worker,
+            capture,
             ..
         } = self;
-        drop((app, data, admin, worker));
+        drop((app, data, admin, worker, capture));
         Self::start(folder, settings)
     }
 

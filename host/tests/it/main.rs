@@ -9,6 +9,7 @@
 )]
 
 mod binary;
+mod capture;
 mod formats;
 mod host;
 mod life;
@@ -16,6 +17,7 @@ mod offline;
 mod oip;
 mod releases;
 mod reload;
+mod replay;
 mod routes;
 mod surface;
 mod swap;

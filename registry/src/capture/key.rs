@@ -107,6 +107,11 @@ impl CaptureKey {
         }
     }
 
+    /// What all files of rows start with.
+    pub const fn all_rows() -> &'static str {
+        ROWS
+    }
+
     /// What all parts of a detector start with; with a window, those of that window.
     pub fn parts_of(detector: &DetectorName, window: Option<&WindowName>) -> String {
         match window {

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +83,22 @@ impl FolderStore {
         let (store, key) = (self.clone(), key.clone());
         self.blocking(move || store.read_now(&key, limit_bytes, digest))
             .await
+    }
+
+    /// So many bytes from `start` on; fewer are an error.
+    pub(crate) async fn range(
+        &self,
+        key: &Key,
+        start: u64,
+        length: usize,
+    ) -> Result<Bytes, StoreError> {
+        let (store, key) = (self.clone(), key.clone());
+        self.blocking(move || {
+            store
+                .range_now(&key, start, length)
+                .map_err(|cause| store.read_error(&key, cause))
+        })
+        .await
     }
 
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
@@ -225,13 +241,7 @@ impl FolderStore {
         limit_bytes: u64,
         digest: Option<Digest>,
     ) -> Result<Bytes, StoreError> {
-        let failed = |cause: io::Error| match cause.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing {
-                store: self.to_string(),
-                key: key.to_string(),
-            },
-            _ => self.io_error("reading", key.as_str(), cause),
-        };
+        let failed = |cause| self.read_error(key, cause);
         let file = File::open(self.root.join(key.as_str())).map_err(failed)?;
         let size_bytes = file.metadata().map_err(failed)?.len();
         let too_large = |size_bytes| StoreError::TooLarge {
@@ -254,6 +264,13 @@ impl FolderStore {
             Some(expected) => super::check(&self.to_string(), key, bytes.into(), expected),
             None => Ok(bytes.into()),
         }
+    }
+
+    fn range_now(&self, key: &Key, start: u64, length: usize) -> io::Result<Bytes> {
+        let mut bytes = vec![0; length];
+        let file = File::open(self.root.join(key.as_str()))?;
+        file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes.into())
     }
 
     fn list_into(&self, keys: &mut Vec<(String, u64)>, prefix: &str) -> io::Result<()> {
@@ -315,6 +332,16 @@ impl FolderStore {
                 cause,
             },
             _ => self.io_error("writing", key.as_str(), cause),
+        }
+    }
+
+    fn read_error(&self, key: &Key, cause: io::Error) -> StoreError {
+        match cause.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing {
+                store: self.to_string(),
+                key: key.to_string(),
+            },
+            _ => self.io_error("reading", key.as_str(), cause),
         }
     }
 

@@ -146,6 +146,32 @@ impl S3Store {
         }
     }
 
+    /// So many bytes from `start` on; fewer are an error.
+    pub(crate) async fn range(
+        &self,
+        key: &Key,
+        start: u64,
+        length: usize,
+    ) -> Result<Bytes, StoreError> {
+        let place = self.place(key.as_str(), Action::Read);
+        let length = length as u64;
+        let range = format!("bytes={start}-{}", (start + length).saturating_sub(1));
+        let once = async || {
+            let get = self
+                .client
+                .get_object()
+                .bucket(&*self.bucket)
+                .key(format!("{}{key}", self.prefix))
+                .range(&range);
+            let answer = get.send().await.map_err(|error| place.explain(&error))?;
+            let bytes = self
+                .collect(&place, answer.body, Some(length), length)
+                .await?;
+            Ok(bytes)
+        };
+        self.patience.attempt(&place, |_| once()).await
+    }
+
     async fn collect(
         &self,
         place: &Place,

@@ -57,6 +57,9 @@ pub(crate) async fn keeps_every_promise(store: &CaptureStore) {
         assert_eq!(error.kind(), "occupied", "{error}");
     }
     assert_eq!(store.get(&key, LIMIT).await.unwrap(), bytes);
+    assert_eq!(store.range(&key, 1, 2).await.unwrap(), "ow");
+    assert_eq!(store.range(&key, 0, 4).await.unwrap(), bytes);
+    assert!(store.range(&key, 2, 4).await.is_err());
     assert_eq!(store.get(&key, 3).await.unwrap_err().kind(), "too_large");
     let missing = store.get(&rows(TODAY, 2), LIMIT).await.unwrap_err();
     assert!(missing.is_missing(), "{missing}");
@@ -121,6 +124,21 @@ async fn a_put_whose_answer_was_lost_is_settled_by_reading() {
         assert_eq!(wire.heal(), 0);
         assert_eq!(store.get(&key, LIMIT).await.unwrap(), "rows");
     }
+}
+
+#[tokio::test]
+async fn a_host_that_may_write_but_not_read_settles_a_lost_answer_too() {
+    let wire = Wire::memory();
+    let store = bucket("s3://bucket", wire.options()).await;
+    let key = rows(TODAY, 1);
+    wire.faults(2, "GET", "/capture/", Fault::Answer(403, "AccessDenied"));
+    wire.fault("PUT", "/capture/", Fault::CutAfter);
+    store.put_new(&key, "rows".into()).await.unwrap();
+    store.put_new(&key, "rows".into()).await.unwrap();
+    assert_eq!(wire.heal(), 0);
+    wire.fault("PUT", "/capture/", Fault::Answer(403, "AccessDenied"));
+    let error = store.put_new(&rows(TODAY, 2), "rows".into()).await;
+    assert_eq!(error.unwrap_err().kind(), "forbidden");
 }
 
 #[tokio::test]

@@ -339,11 +339,23 @@ fn from_memory(objects: &Mutex<BTreeMap<String, Vec<u8>>>, request: &Request) ->
             ok(Vec::new())
         }
         ("GET", true) => ok(listing(&objects, request).into_bytes()),
-        ("GET", false) => objects
-            .get(&path)
-            .map_or_else(|| error(404, "NoSuchKey"), |bytes| ok(bytes.clone())),
+        ("GET", false) => objects.get(&path).map_or_else(
+            || error(404, "NoSuchKey"),
+            |bytes| ok(ranged(bytes, request).to_vec()),
+        ),
         _ => error(405, "MethodNotAllowed"),
     }
+}
+
+/// What a request's range asks for of these bytes.
+fn ranged<'a>(bytes: &'a [u8], request: &Request) -> &'a [u8] {
+    let range = request.headers.get("range").and_then(|range| {
+        let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
+        Some((start.parse().unwrap(), end.parse::<usize>().unwrap() + 1))
+    });
+    range.map_or(bytes, |(start, end): (usize, usize)| {
+        &bytes[start.min(bytes.len())..end.min(bytes.len())]
+    })
 }
 
 /// A path without the escapes that the SDK makes.
