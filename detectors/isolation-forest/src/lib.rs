@@ -21,6 +21,6 @@ pub use kernel::kernel_digests;
 pub use metrics::{Metrics, metrics};
 pub use retune::{RetuneError, Retuned, Target, retune};
 pub use train::{
-    Contamination, MaxFeatures, OptionsError, Progress, Report, Timings, TrainError, TrainOptions,
-    Trained, fit_rows, score_rows, train,
+    Contamination, Divided, MaxFeatures, OptionsError, Progress, Report, Timings, TrainError,
+    TrainOptions, Trained, fit_rows, score_rows, train, train_divided,
 };

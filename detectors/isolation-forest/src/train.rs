@@ -9,12 +9,14 @@ mod options;
 mod random;
 mod ranks;
 mod report;
+mod rows;
 mod sample;
 mod scorer;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use hodoscope_release::Digest;
 use hodoscope_release::sections::{SCHEMA, Training};
 
 use crate::calibrate;
@@ -24,6 +26,7 @@ use crate::metrics::{Metrics, metrics};
 
 pub use options::{Contamination, MaxFeatures, OptionsError, TrainOptions};
 pub use report::{Progress, Report, Timings};
+pub use rows::{Divided, train_divided};
 
 pub(crate) use golden::boundary_rows;
 pub(crate) use grow::{expect_lengths, round_down};
@@ -108,6 +111,7 @@ pub fn train(
             None
         },
         exact_rate: None,
+        data_digest: None,
     };
     forest.threshold = options.contamination.threshold(&sorted);
     if options.exact_threshold {
@@ -152,6 +156,8 @@ struct Found {
     metrics: Option<Metrics>,
     /// The alert rate over all rows, where they were read again.
     exact_rate: Option<f64>,
+    /// What the rows hash to, where the caller hashed them.
+    data_digest: Option<Digest>,
 }
 
 /// Which rows of the sample, in its order, do what.
@@ -327,7 +333,7 @@ fn sections(
             schema: SCHEMA,
             trainer: concat!("hodoscope-isolation-forest ", env!("CARGO_PKG_VERSION")).to_owned(),
             rows: found.rows,
-            data_digest: None,
+            data_digest: found.data_digest,
             options: options.recorded(),
             metrics: shown,
         }),

@@ -2,7 +2,6 @@
 //! the server's, so the same scores bit for bit; the order of rows is kept.
 
 mod columns;
-pub(crate) mod pipeline;
 pub(crate) mod progress;
 
 use std::fmt;
@@ -17,9 +16,9 @@ use serde::Serialize;
 use super::Context;
 use super::reference::Reference;
 use crate::gate::engine;
+use crate::offline::{Scorer, stream};
 use crate::rows::{Selection, Table, Writer};
 use columns::Columns;
-use pipeline::Scorer;
 use progress::Progress;
 
 /// The arguments of `hodoscope score`.
@@ -131,7 +130,7 @@ fn score(
     let blocks = table.blocks(selection)?;
     let mut writer = Writer::create(out, &columns.types(blocks.kept_types()?)?)?;
     let (mut rows, mut anomalies) = (0, 0);
-    pipeline::stream(
+    stream(
         blocks,
         |block| columns.score(block),
         |scored| {

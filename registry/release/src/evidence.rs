@@ -174,11 +174,13 @@ pub struct Data {
     pub files: u64,
     /// Rows that were read.
     pub rows: u64,
-    /// Rows that the trees and the calibration could see.
+    /// Rows that the trees could see.
     pub rows_used: u64,
-    /// Rows that were left out, and why.
+    /// Other rows, as they came: threshold, profile and gates were made on them.
+    pub rows_held_out: u64,
+    /// Rows that the trees were not shown, and why.
     pub excluded: Vec<Excluded>,
-    /// sha256 over the values of all rows read, in order: the same rows give the same digest however they are stored.
+    /// sha256 over the names and the values of the rows: the same rows give the same digest in whatever order and files.
     pub digest: Option<Digest>,
     /// What could not be guarded against, and why.
     pub notes: Vec<String>,
@@ -187,7 +189,7 @@ pub struct Data {
 /// Rows that were left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excluded {
-    /// A fixed word: `duplicate`, `highest_scores`, `alerted`.
+    /// A fixed word: `duplicate`, `highest_scores`, `other_columns`, `beyond_limit`.
     pub reason: String,
     /// How many.
     pub rows: u64,

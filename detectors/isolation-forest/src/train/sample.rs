@@ -130,6 +130,17 @@ impl Reservoir {
 }
 
 impl Sample {
+    /// These rows in this order, without labels.
+    pub(crate) fn of(values: Vec<f32>, width: usize) -> Self {
+        let rows = (values.len() / width.max(1)) as u32;
+        Self {
+            width,
+            order: (0..rows).collect(),
+            values,
+            labels: Vec::new(),
+        }
+    }
+
     /// How many rows.
     pub(crate) fn len(&self) -> usize {
         self.order.len()

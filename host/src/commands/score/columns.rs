@@ -7,7 +7,7 @@ use parquet::basic::Type as Physical;
 use parquet::data_type::ByteArray;
 use parquet::schema::types::TypePtr;
 
-use super::pipeline::Scorer;
+use crate::offline::Scorer;
 use crate::rows::{Block, Cells, Values, column_type};
 
 /// Scores blocks and lays out their columns.

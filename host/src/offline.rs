@@ -1,6 +1,6 @@
-//! Reading, scoring and writing at the same time: while block `n` is scored, block `n + 1` is decoded and what came of
-//! block `n - 1` is handed on. All three share the threads of the caller's rayon pool, so none waits while another has
-//! work to give away; memory is three blocks.
+//! Tables through a detector offline: reading, scoring and writing at the same time. While block `n` is scored, block
+//! `n + 1` is decoded and what came of block `n - 1` is handed on. All three share the threads of the caller's rayon pool,
+//! so none waits while another has work to give away; memory is three blocks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
