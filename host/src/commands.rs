@@ -5,6 +5,7 @@ pub mod build;
 pub mod compile;
 pub mod config;
 pub mod demo;
+pub mod drift;
 pub mod evaluate;
 pub mod forge;
 pub mod healthcheck;
@@ -114,6 +115,8 @@ enum Command {
     Rollback(rollback::Args),
     /// Take a detector out of service
     Retire(retire::Args),
+    /// Judge the traffic of a channel; retrain and propose what no longer fits
+    Drift(drift::Args),
     /// Show, merge, close or hold the pull request of a detector
     Forge(forge::Args),
     /// Serve the detectors of a channel over HTTP
@@ -222,6 +225,7 @@ impl Command {
             Self::Promote(args) => promote::run(args, context),
             Self::Rollback(args) => rollback::run(args, context),
             Self::Retire(args) => retire::run(args, context),
+            Self::Drift(args) => drift::run(args, context),
             Self::Forge(args) => forge::run(args, context),
             Self::Serve(args) => serve::run(args, context),
             Self::Status(args) => status::run(args, context),

@@ -9,11 +9,16 @@ use crate::config::{Config, ForgeSettings};
 
 /// Opens the forge of the settings; `None` if they name none. Nothing is asked of it yet.
 pub fn open(config: &Config) -> anyhow::Result<Option<Forge>> {
+    match &config.forge.location {
+        Some(location) => Ok(Some(Forge::open(location, options(config)?)?)),
+        None => Ok(None),
+    }
+}
+
+/// What the settings say to the forge.
+pub fn options(config: &Config) -> anyhow::Result<ForgeOptions> {
     let settings = &config.forge;
-    let Some(location) = &settings.location else {
-        return Ok(None);
-    };
-    let options = ForgeOptions {
+    Ok(ForgeOptions {
         base: settings.base.clone(),
         path: settings.path.clone(),
         github: GitHubOptions {
@@ -21,9 +26,9 @@ pub fn open(config: &Config) -> anyhow::Result<Option<Forge>> {
             credentials: credentials(settings)?,
             ..GitHubOptions::default()
         },
+        limits: settings.limits.clone(),
         ..ForgeOptions::default()
-    };
-    Ok(Some(Forge::open(location, options)?))
+    })
 }
 
 /// Opens the forge, which must be set.

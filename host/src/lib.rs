@@ -12,6 +12,7 @@ pub mod forge;
 pub mod gate;
 pub mod gates;
 pub mod http;
+pub mod job;
 pub mod offline;
 pub mod pins;
 pub mod proposal;

@@ -369,8 +369,12 @@ fn drift(text: &mut String, evidence: &Evidence, plots: &str) {
     };
     text.push_str("\n| Drifted feature | effect (W₁/σ) | adjusted p |\n|---|---|---|\n");
     for feature in drift.features.iter().take(10) {
-        let (name, effect, p) = (code(&feature.name), feature.effect, feature.p_adjusted);
-        let _ = writeln!(text, "| {name} | {effect:.2} | {p:.1e} |");
+        let (name, effect, p) = (
+            code(&feature.name),
+            feature.effect,
+            chance(feature.p_adjusted),
+        );
+        let _ = writeln!(text, "| {name} | {effect:.2} | {p} |");
     }
     if !plots.is_empty() {
         let _ = write!(
@@ -429,7 +433,17 @@ fn back(text: &mut String, evidence: &Evidence, words: &Words<'_>) {
 }
 
 fn number(value: f64) -> String {
-    format!("{value:.4}")
+    match value.abs() < 1e3 {
+        true => format!("{value:.4}"),
+        false => format!("{value:.0}"),
+    }
+}
+
+fn chance(p: f64) -> String {
+    match p < 1e-4 {
+        true => "<0.0001".to_owned(),
+        false => format!("{p:.4}"),
+    }
 }
 
 fn percent(share: f64) -> String {

@@ -3,9 +3,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Subcommand;
-use hodoscope_registry::forge::{Forge, HOLD_LABEL, MachineClock, Pull};
+use hodoscope_registry::forge::{Forge, ForgeLocation, HOLD_LABEL, LocalGit, MachineClock, Pull};
 use hodoscope_release::DetectorName;
 use serde_json::json;
 
@@ -21,6 +21,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Make the bare repository of the setting `forge`, with a folder for the channel
+    Init,
     /// Show the open pull request of a detector
     Show(Named),
     /// Merge it: the base branch then wants what it proposes
@@ -48,12 +50,39 @@ struct Hold {
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Verb::Init = args.verb {
+        return init(context);
+    }
     let forge = forge::required(&context.config, "this command")?;
     context.block_on(act(args.verb, &forge, context))?
 }
 
+/// Makes the repository. One that exists is left as it is.
+fn init(context: &Context) -> anyhow::Result<ExitCode> {
+    let config = &context.config;
+    let Some(ForgeLocation::LocalGit(path)) = &config.forge.location else {
+        bail!(
+            "only a repository of this machine is made here; set `forge` to git:/path/to/bare.git"
+        );
+    };
+    let options = forge::options(config)?;
+    let channels = [config.channel.clone()];
+    let made = context.block_on(LocalGit::init(path, &options, &channels, &MachineClock))??;
+    let state = if made { "made" } else { "there already" };
+    context.answer(
+        &json!({"repository": path, "made": made}),
+        format_args!(
+            "{} is {state}, base branch {}",
+            path.display(),
+            options.base
+        ),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn act(verb: Verb, forge: &Forge, context: &Context) -> anyhow::Result<ExitCode> {
     let (done, pull) = match verb {
+        Verb::Init => return Ok(ExitCode::SUCCESS),
         Verb::Show(named) => ("is open", open(forge, context, &named.detector).await?),
         Verb::Merge(named) => {
             let pull = open(forge, context, &named.detector).await?;

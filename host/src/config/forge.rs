@@ -1,11 +1,12 @@
 //! Where changes of channels are proposed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use hodoscope_registry::forge::{ForgeLocation, GITHUB_URL};
+use hodoscope_registry::forge::{ForgeLocation, GITHUB_URL, Limits};
 
 use super::Secret;
-use super::reader::Reader;
+use super::reader::{Kind, Reader};
 
 /// Where changes of channels are proposed, and as whom.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct ForgeSettings {
     pub github_app_key_file: Option<PathBuf>,
     /// The workflow that `--dispatch` starts.
     pub workflow: String,
+    /// How often the job may propose.
+    pub limits: Limits,
 }
 
 impl ForgeSettings {
@@ -66,6 +69,34 @@ impl ForgeSettings {
                 "train-model.yml",
                 "the workflow that `drift --dispatch` starts",
             ),
+            limits: limits(read),
         }
+    }
+}
+
+/// A person's proposals and rollbacks pass these.
+fn limits(read: &mut Reader<'_>) -> Limits {
+    let default = Limits::default();
+    let mut hours = |key, default: Duration, about| {
+        let hours = (default.as_secs() / 3600).to_string();
+        let hours: u32 = read.value(key, &hours, Kind::Plain, about);
+        Duration::from_secs(u64::from(hours) * 3600)
+    };
+    Limits {
+        between_promotions: hours(
+            "forge_promotion_hours",
+            default.between_promotions,
+            "hours between two promotions of a detector by the job; 0 for no limit",
+        ),
+        cool_down: hours(
+            "forge_cool_down_hours",
+            default.cool_down,
+            "hours after a rollback in which the job promotes nothing; 0 for none",
+        ),
+        pulls_per_hour: usize::from(read.positive::<u16>(
+            "forge_pulls_per_hour",
+            u16::try_from(default.pulls_per_hour).unwrap_or(u16::MAX),
+            "pull requests that the job may open in an hour",
+        )),
     }
 }

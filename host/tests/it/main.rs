@@ -10,6 +10,7 @@
 
 mod binary;
 mod capture;
+mod drift;
 mod formats;
 mod host;
 mod life;

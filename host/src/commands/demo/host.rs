@@ -30,7 +30,7 @@ impl Host {
     pub(super) async fn start(shell: &Shell, detector: &str) -> anyhow::Result<Self> {
         let [data, admin] = free_ports()?;
         let settings = format!("data_address = \"{data}\"\nadmin_address = \"{admin}\"\n");
-        std::fs::write(shell.folder().join("hodoscope.toml"), settings)?;
+        shell.settings(&settings)?;
         shell.show("serve");
         let log = std::fs::File::create(shell.folder().join("host.log"))?;
         let child = shell
@@ -107,7 +107,8 @@ impl Host {
              \n    cd {folder}\
              \n    {program} status\
              \n    {program} simulate --detector pump --rate 5000 --drift-at 10\
-             \n    {program} promote pump@1.1.0\
+             \n    {program} drift --detector pump --retrain --propose\
+             \n    {program} promote pump@1.1.0 && {program} forge merge pump\
              \n    curl {url}/v1/detectors/pump\
              \n    curl http://{admin}/metrics\n",
             url = self.url(),

@@ -82,6 +82,55 @@ impl Shell {
             .with_context(|| format!("`hodoscope {line}` printed no JSON: {text}"))
     }
 
+    /// Runs a command that must fail; gives what it says.
+    pub(super) fn fails(&self, line: &str) -> anyhow::Result<String> {
+        self.show(line);
+        let output = self
+            .command(line)
+            .output()
+            .with_context(|| format!("failed to start `hodoscope {line}`"))?;
+        if output.status.success() {
+            bail!("`hodoscope {line}` was to fail, and did not");
+        }
+        let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        self.say(&format!("    {told}"));
+        Ok(told)
+    }
+
+    /// Adds lines to the settings file.
+    pub(super) fn settings(&self, lines: &str) -> anyhow::Result<()> {
+        let path = self.folder.join("hodoscope.toml");
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.as_mut().map_err(|error| anyhow::anyhow!("{error}"));
+        file.and_then(|file| Ok(file.write_all(lines.as_bytes())?))
+            .with_context(|| format!("failed to write {}", path.display()))
+    }
+
+    /// Brings a file of a repository's base branch to its place, whole or not at all, as Argo CD and the kubelet do.
+    pub(super) fn deliver(&self, repository: &str, file: &str, place: &str) -> anyhow::Result<()> {
+        self.say(&format!(
+            "    $ git --git-dir {repository} show main:{file} > {place}"
+        ));
+        let output = Command::new("git")
+            .args(["--git-dir", repository, "show", &format!("main:{file}")])
+            .current_dir(&self.folder)
+            .output()
+            .context("failed to start git")?;
+        if !output.status.success() {
+            bail!(
+                "git did not show {file}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        let place = self.folder.join(place);
+        let beside = self.folder.join(".delivered");
+        if let Some(folder) = place.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&beside, &output.stdout)?;
+        fs::rename(&beside, &place).with_context(|| format!("failed to write {}", place.display()))
+    }
+
     /// Prints a command as a person would type it.
     pub(super) fn show(&self, line: &str) {
         self.say(&format!("    $ hodoscope {line}"));

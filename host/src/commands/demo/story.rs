@@ -10,17 +10,30 @@ use serde_json::Value;
 use super::host::Host;
 use super::shell::{Shell, number, text};
 
-/// Rows per second of the streams: enough to see a day of a pump every second, light on a laptop.
-const RATE: u32 = 4000;
+/// Rows per second of the streams: sixteen pumps, a reading every five minutes of theirs, and a day of theirs each second,
+/// so that a window of whole seconds holds whole days.
+const RATE: u32 = 4608;
+/// Rows of a request: all pumps once.
+const BATCH: u32 = 16;
 /// The second at which drift sets in, and how long it grows.
-const DRIFT_AT: usize = 5;
-const DRIFT_GROWS: usize = 3;
-/// How long the drifting stream lasts.
-const STREAM: usize = 14;
-/// Rows recorded from the end of that stream: all of them after drift has grown.
-const RECENT: usize = (STREAM - DRIFT_AT - DRIFT_GROWS) * RATE as usize;
+const DRIFT_AT: usize = 4;
+const DRIFT_GROWS: usize = 2;
+/// How long the drifting stream lasts: three windows after drift has grown, wherever windows begin.
+const STREAM: usize = 15;
+/// How long other streams last: four windows.
+const CALM: usize = 9;
 /// Swaps under load; an even number ends where it began.
 const SWAPS: u32 = 20;
+/// What `promote`, `drift` and Argo CD work on, in the folder of the demo.
+const SETTINGS: &str = r#"# Every change of the channel is a pull request; the laptop's forge is a bare git repository.
+forge = "git:channels.git"
+forge_promotion_hours = 0
+# Sampled traffic and counts: days shrunk to seconds. In production: 0.1, one day, five minutes.
+capture = true
+capture_fraction = 1.0
+capture_window_seconds = 2
+capture_part_seconds = 1
+"#;
 
 const NORMAL: &str = r#"{"rows":[{"ambient_c":18,"rpm":2060,"flow_m3_h":113.7,"discharge_bar":3.62,"motor_a":35.4,"bearing_c":53,"vibration_mm_s":1.53,"oil_bar":2.96}]}"#;
 const HOT: &str = r#"{"rows":[{"ambient_c":18,"rpm":2060,"flow_m3_h":113.7,"discharge_bar":3.62,"motor_a":35.4,"bearing_c":97,"vibration_mm_s":2.2,"oil_bar":2.2}]}"#;
@@ -29,12 +42,16 @@ const HOT: &str = r#"{"rows":[{"ambient_c":18,"rpm":2060,"flow_m3_h":113.7,"disc
 pub(super) async fn tell(shell: &Shell) -> anyhow::Result<Host> {
     shell.say("A day in the life of an anomaly detector. Everything lies in one folder:");
     shell.say(&format!("    {}", shell.folder().display()));
+    shell.settings(SETTINGS)?;
     first_release(shell)?;
+    deliver_first(shell)?;
     let mut host = serve(shell).await?;
     score(shell, &host).await?;
+    calm(shell)?;
     drift(shell)?;
-    second_release(shell)?;
-    promote_under_load(shell, &mut host).await?;
+    propose(shell)?;
+    merge_under_load(shell, &mut host).await?;
+    settled(shell)?;
     swap_under_load(shell)?;
     roll_back(shell, &mut host).await?;
     Ok(host)
@@ -74,17 +91,48 @@ fn first_release(shell: &Shell) -> anyhow::Result<()> {
         "inspect shows another digest than train"
     );
 
-    shell.step(
-        4,
-        "Push it through the gate into the store, and let the local channel want it.",
-    );
+    shell.step(4, "Push it through the gate into the store.");
     shell.run("push pump-1.wasm --version 1.0.0")?;
-    shell.run("promote pump@1.0.0")?;
+    Ok(())
+}
+
+fn deliver_first(shell: &Shell) -> anyhow::Result<()> {
+    shell.step(
+        5,
+        "Promote it: a pull request that people merge. What is merged is what the hosts are to serve.",
+    );
+    shell.run("forge init")?;
+    let change = shell.run("promote pump@1.0.0")?;
+    proposed(shell, &change, "/proposal", "opened")?;
+    merge(shell)
+}
+
+/// Merges the open pull request and plays Argo CD: the merged file reaches the folder that the host watches.
+fn merge(shell: &Shell) -> anyhow::Result<()> {
+    shell.run("forge merge pump")?;
+    shell.deliver(
+        "channels.git",
+        "registry/channels/local/pump.yaml",
+        ".hodoscope/channels/local/pump.yaml",
+    )
+}
+
+fn proposed(shell: &Shell, answer: &Value, place: &str, outcome: &str) -> anyhow::Result<()> {
+    let told = text(answer, &format!("{place}/told"))?;
+    shell.say(&format!("    {told}"));
+    let found = text(answer, &format!("{place}/outcome"))?;
+    ensure!(
+        found == outcome,
+        "the forge answered {found}, not {outcome}: {told}"
+    );
     Ok(())
 }
 
 async fn serve(shell: &Shell) -> anyhow::Result<Host> {
-    shell.step(5, "Serve what the channel wants.");
+    shell.step(
+        6,
+        "Serve what the channel wants, and keep a sample of the traffic.",
+    );
     let host = Host::start(shell, "pump").await?;
     shell.say(&format!("    ready on {}", host.url()));
     Ok(host)
@@ -92,7 +140,7 @@ async fn serve(shell: &Shell) -> anyhow::Result<Host> {
 
 async fn score(shell: &Shell, host: &Host) -> anyhow::Result<()> {
     shell.step(
-        6,
+        7,
         "Score a normal row, and one with a hot, shaking bearing.",
     );
     let url = format!("{}/v1/detectors/pump/score", host.url());
@@ -123,11 +171,53 @@ async fn score(shell: &Shell, host: &Host) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn drift(shell: &Shell) -> anyhow::Result<()> {
-    shell.step(7, &format!("Stream live telemetry. At second {DRIFT_AT} the pumps begin to wear: no fault, but new."));
+fn calm(shell: &Shell) -> anyhow::Result<()> {
+    shell.step(8, "Stream a week of telemetry, and let the scheduled job look at it: nothing drifts, nothing is proposed.");
     let summary = shell.run(&format!(
-        "simulate --detector pump --rate {RATE} --batch 20 --duration {STREAM} --drift-at {DRIFT_AT} --drift-ramp \
-         {DRIFT_GROWS} --seed 2 --record recent.csv --record-last {RECENT}"
+        "simulate --detector pump --rate {RATE} --batch {BATCH} --duration {CALM} --seed 5"
+    ))?;
+    no_failures(&summary)?;
+    let answer = shell.run("drift --detector pump --retrain --propose")?;
+    verdict(shell, &answer, &["stable"])?;
+    ensure!(
+        answer.pointer("/0/proposal").is_some_and(Value::is_null),
+        "something was proposed without drift: {answer}"
+    );
+    let open = shell.fails("forge show pump")?;
+    ensure!(
+        open.contains("no open pull request"),
+        "a pull request is open without drift: {open}"
+    );
+    Ok(())
+}
+
+fn verdict(shell: &Shell, answer: &Value, wanted: &[&str]) -> anyhow::Result<()> {
+    let verdict = text(answer, "/0/report/verdict")?;
+    shell.say(&format!("    verdict: {verdict}"));
+    for reason in answer
+        .pointer("/0/report/reasons")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        shell.say(&format!("      {}", reason.as_str().unwrap_or_default()));
+    }
+    ensure!(
+        wanted.contains(&verdict),
+        "the verdict is {verdict}, not {}",
+        wanted.join(" or ")
+    );
+    Ok(())
+}
+
+fn drift(shell: &Shell) -> anyhow::Result<()> {
+    shell.step(
+        9,
+        &format!("Stream on. At second {DRIFT_AT} the pumps begin to wear: no fault, but new."),
+    );
+    let summary = shell.run(&format!(
+        "simulate --detector pump --rate {RATE} --batch {BATCH} --duration {STREAM} --drift-at {DRIFT_AT} --drift-ramp \
+         {DRIFT_GROWS} --seed 2"
     ))?;
     no_failures(&summary)?;
     let before = false_alarms(&summary, 0..DRIFT_AT)?;
@@ -152,44 +242,51 @@ fn drift(shell: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn second_release(shell: &Shell) -> anyhow::Result<()> {
+fn propose(shell: &Shell) -> anyhow::Result<()> {
     shell.step(
-        8,
-        "Train again on what was just seen, push it as 1.1.0, and compare both on those rows.",
+        10,
+        "The scheduled job looks again: it retrains on the new rows, lets the candidate through the gates, and proposes it.",
     );
-    shell.run(
-        "train recent.csv --name pump --label label --contamination 0.012 --out pump-2.wasm",
-    )?;
-    shell.run("push pump-2.wasm --version 1.1.0")?;
-    let evidence = shell.run("evaluate pump@1.0.0 pump@1.1.0 --rows recent.csv --label label")?;
-    let old = number(&evidence, "/current/false_alarm_rate")?;
-    let new = number(&evidence, "/candidate/false_alarm_rate")?;
-    let found = number(&evidence, "/candidate/recall")?;
+    let answer = shell.run("drift --detector pump --retrain --propose")?;
+    verdict(shell, &answer, &["drifted"])?;
+    let version = text(&answer, "/0/candidate/version")?;
+    ensure!(version == "1.1.0", "the candidate is {version}, not 1.1.0");
+    proposed(shell, &answer, "/0/proposal", "opened")?;
+    let gates = answer
+        .pointer("/0/evidence/gates")
+        .and_then(Value::as_array);
+    let passed = |gate: &&Value| gate["outcome"] == "pass";
+    let gates = gates.context("the evidence has no gates")?;
+    let at = |side: &str| {
+        number(
+            &answer,
+            &format!("/0/evidence/comparison/{side}/alert_rate"),
+        )
+    };
+    let (old, new) = (at("current")?, at("candidate")?);
     shell.say(&format!(
-        "    false alarms {} -> {}, anomalies found {} -> {}, {} of the verdicts flip",
-        percent(old),
+        "    {} of {} gates pass. On rows that it did not learn from, {} alert in place of {}.",
+        gates.iter().filter(passed).count(),
+        gates.len(),
         percent(new),
-        percent(number(&evidence, "/current/recall")?),
-        percent(found),
-        percent(number(&evidence, "/flip_rate")?)
+        percent(old)
     ));
     ensure!(
         new < 0.03 && new < old / 3.0,
-        "the new release is no better: {}",
+        "the candidate is no better: {}",
         percent(new)
     );
-    ensure!(
-        found > 0.5,
-        "the new release finds too little: {}",
-        percent(found)
-    );
-    Ok(())
+    let again = shell.run("drift --detector pump --retrain --propose")?;
+    proposed(shell, &again, "/0/proposal", "unchanged")
 }
 
-async fn promote_under_load(shell: &Shell, host: &mut Host) -> anyhow::Result<()> {
-    shell.step(9, "Promote it while requests run.");
+async fn merge_under_load(shell: &Shell, host: &mut Host) -> anyhow::Result<()> {
+    shell.step(
+        11,
+        "A person reads the evidence and merges, while requests run.",
+    );
     let line = format!(
-        "simulate --detector pump --rate {RATE} --batch 20 --duration 9 --drift-at 0 --drift-ramp 0 --seed 3"
+        "simulate --detector pump --rate {RATE} --batch {BATCH} --duration {CALM} --drift-at 0 --drift-ramp 0 --seed 3"
     );
     shell.show(&format!("{line} &"));
     let mut stream = shell
@@ -204,7 +301,7 @@ async fn promote_under_load(shell: &Shell, host: &mut Host) -> anyhow::Result<()
     for line in lines.by_ref().take(2) {
         shell.say(&format!("    {}", line?));
     }
-    shell.run("promote pump@1.1.0")?;
+    merge(shell)?;
     let wanted =
         |answer: &Value| answer.get("release").and_then(Value::as_str) == Some("pump@1.1.0");
     let took = host
@@ -238,13 +335,27 @@ async fn promote_under_load(shell: &Shell, host: &mut Host) -> anyhow::Result<()
     Ok(())
 }
 
+/// The same wear goes on, and the job looks once more.
+fn settled(shell: &Shell) -> anyhow::Result<()> {
+    shell.step(
+        12,
+        "The wear goes on, and the job looks once more: to the new release it is normal.",
+    );
+    let summary = shell.run(&format!(
+        "simulate --detector pump --rate {RATE} --batch {BATCH} --duration {CALM} --drift-at 0 --drift-ramp 0 --seed 6"
+    ))?;
+    no_failures(&summary)?;
+    let answer = shell.run("drift --detector pump --retrain --propose")?;
+    verdict(shell, &answer, &["stable"])
+}
+
 fn swap_under_load(shell: &Shell) -> anyhow::Result<()> {
     shell.step(
-        10,
+        13,
         &format!("Swap {SWAPS} times, back and forth, under load."),
     );
     let summary = shell.run(&format!(
-        "simulate --detector pump --rate {RATE} --batch 20 --duration 2 --drift-at 0 --drift-ramp 0 --seed 4 --swaps {SWAPS}"
+        "simulate --detector pump --rate {RATE} --batch {BATCH} --duration 2 --drift-at 0 --drift-ramp 0 --seed 4 --swaps {SWAPS}"
     ))?;
     no_failures(&summary)?;
     shell.say(&format!(
@@ -262,8 +373,10 @@ fn swap_under_load(shell: &Shell) -> anyhow::Result<()> {
 }
 
 async fn roll_back(shell: &Shell, host: &mut Host) -> anyhow::Result<()> {
-    shell.step(11, "Roll back: one command, one edit of the channel.");
-    shell.run("rollback pump")?;
+    shell.step(14, "Roll back: a pull request too, exempt from the limits.");
+    let change = shell.run("rollback pump --why demonstration")?;
+    proposed(shell, &change, "/proposal", "opened")?;
+    merge(shell)?;
     let wanted =
         |answer: &Value| answer.get("release").and_then(Value::as_str) == Some("pump@1.0.0");
     let took = host
@@ -273,7 +386,7 @@ async fn roll_back(shell: &Shell, host: &mut Host) -> anyhow::Result<()> {
         "    pump@1.0.0 serves again after {:.0} ms",
         took.as_secs_f64() * 1e3
     ));
-    shell.run("status")?;
+    shell.run("status --wait 10")?;
     Ok(())
 }
 

@@ -1,0 +1,327 @@
+//! The loop from captured traffic to a merged pull request, by the executable, on windows laid into the store: so that no
+//! test waits for a clock. The forge is a bare git repository.
+
+mod traffic;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::binary::Folder;
+use traffic::{Traffic, Window};
+
+const SETTINGS: &str =
+    "forge = \"git:channels.git\"\nforge_promotion_hours = 0\nforge_pulls_per_hour = 100\n";
+const JOB: &str = "drift --detector pump --retrain --propose --window 20260103T000000Z";
+/// Three days.
+const DAYS: [&str; 3] = ["20260101T000000Z", "20260102T000000Z", "20260103T000000Z"];
+
+/// A folder whose forge wants pump@1.0.0, without traffic yet.
+fn promoted() -> (Folder, Traffic) {
+    let folder = Folder::new();
+    std::fs::write(folder.path("hodoscope.toml"), SETTINGS).unwrap();
+    folder.pump("first", 13_824, 1);
+    folder.run("push first.wasm --version 1.0.0");
+    folder.run("forge init");
+    let change = folder.run("promote pump@1.0.0 --why first");
+    assert_eq!(change["proposal"]["outcome"], "opened", "{change}");
+    folder.run("forge merge pump");
+    let traffic = Traffic::new(&folder, "first.wasm");
+    (folder, traffic)
+}
+
+/// The same, with three days of traffic; on the last two the pumps are worn.
+fn worn() -> Folder {
+    let (folder, traffic) = promoted();
+    folder.run("simulate --generate 9216 --out calm.csv --seed 2");
+    for (name, seed) in [("worn", 3), ("more-worn", 4)] {
+        folder.run(&format!(
+            "simulate --generate 9216 --out {name}.csv --seed {seed} --drift-at 0 --drift-ramp 0"
+        ));
+    }
+    for (day, rows) in DAYS
+        .into_iter()
+        .zip(["calm.csv", "worn.csv", "more-worn.csv"])
+    {
+        traffic.lay(&folder, &Window::of(day, rows));
+    }
+    folder
+}
+
+/// The drift run of the one detector.
+fn found(answer: &Value) -> &Value {
+    &answer[0]
+}
+
+/// What went wrong, in brief.
+fn told(answer: &Value) -> String {
+    let found = found(answer);
+    format!(
+        "{} {} {}",
+        found["error"], found["no_candidate"], found["report"]["reasons"]
+    )
+}
+
+fn active(folder: &Folder) -> String {
+    let shown = std::process::Command::new("git")
+        .args(["show", "main:registry/channels/local/pump.yaml"])
+        .env("GIT_DIR", folder.path("channels.git"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    let line = text.lines().find(|line| line.contains("version"));
+    line.unwrap_or_default()
+        .trim()
+        .replace(['"', ' '], "")
+        .replace("version:", "")
+}
+
+/// The pull requests that were ever made, by their number, with their state.
+fn pulls(folder: &Folder) -> Vec<(u64, String)> {
+    let git = |args: &[&str]| {
+        let output = std::process::Command::new("git")
+            .args(args)
+            .env("GIT_DIR", folder.path("channels.git"))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let names = git(&["ls-tree", "--name-only", "-r", "refs/hodoscope/pulls"]);
+    let mut pulls: Vec<(u64, String)> = names
+        .lines()
+        .filter_map(|name| name.strip_prefix("pulls/")?.strip_suffix(".json"))
+        .map(|number| {
+            let text = git(&["show", &format!("refs/hodoscope/pulls:pulls/{number}.json")]);
+            let json: Value = serde_json::from_str(&text).unwrap();
+            (
+                number.parse().unwrap(),
+                json["state"].as_str().unwrap_or("?").to_owned(),
+            )
+        })
+        .collect();
+    pulls.sort();
+    pulls
+}
+
+fn versions(folder: &Folder) -> Vec<String> {
+    let list = folder.run("list");
+    let releases = list["releases"].as_array().unwrap();
+    releases
+        .iter()
+        .map(|release| release["version"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn without_drift_nothing_is_trained_or_proposed() {
+    let (folder, traffic) = promoted();
+    folder.run("simulate --generate 9216 --out calm.csv --seed 2");
+    for day in DAYS {
+        traffic.lay(&folder, &Window::of(day, "calm.csv"));
+    }
+    let answer = folder.run(JOB);
+    assert_eq!(
+        found(&answer)["proposal"],
+        Value::Null,
+        "{}",
+        found(&answer)["report"]["reasons"]
+    );
+    assert_eq!(pulls(&folder).len(), 1);
+    assert_eq!(versions(&folder), ["1.0.0"]);
+    let verdict = folder.read(".hodoscope/capture/verdicts/v1/pump.json");
+    assert!(!verdict.contains("drifted"), "{verdict}");
+}
+
+#[test]
+fn drift_becomes_one_pull_request_a_merge_and_a_rollback() {
+    let folder = worn();
+    let answer = folder.run(JOB);
+    assert_eq!(
+        found(&answer)["report"]["verdict"],
+        "drifted",
+        "{}",
+        told(&answer)
+    );
+    assert_eq!(
+        found(&answer)["proposal"]["outcome"],
+        "opened",
+        "{}",
+        told(&answer)
+    );
+    assert_eq!(found(&answer)["candidate"]["version"], "1.1.0");
+    let again = folder.run(JOB);
+    assert_eq!(
+        found(&again)["proposal"]["outcome"],
+        "unchanged",
+        "{}",
+        told(&again)
+    );
+    assert_eq!(pulls(&folder).len(), 2);
+    assert_eq!(
+        active(&folder),
+        "1.0.0",
+        "nothing changes before people merge"
+    );
+
+    folder.run("forge merge pump");
+    assert_eq!(active(&folder), "1.1.0");
+    let rollback = folder.run("rollback pump --why test");
+    assert_eq!(rollback["proposal"]["outcome"], "opened", "{rollback}");
+    folder.run("forge merge pump");
+    assert_eq!(active(&folder), "1.0.0");
+    let page = folder
+        .command("inspect pump@1.1.0 --document report")
+        .output()
+        .unwrap();
+    let page = String::from_utf8(page.stdout).unwrap();
+    assert!(
+        page.contains("<!DOCTYPE html>") && page.contains("anchor"),
+        "the page has the gates"
+    );
+}
+
+#[test]
+fn a_candidate_that_people_closed_is_not_proposed_again() {
+    let folder = worn();
+    folder.run(JOB);
+    folder.run("forge close pump");
+    let again = folder.run(JOB);
+    assert_eq!(
+        found(&again)["proposal"]["outcome"],
+        "rejected",
+        "{}",
+        told(&again)
+    );
+    assert_eq!(versions(&folder), ["1.0.0", "1.1.0"]);
+}
+
+#[test]
+fn a_held_pull_request_is_left_alone() {
+    let folder = worn();
+    folder.run(JOB);
+    folder.run("forge hold pump");
+    let again = folder.run(JOB);
+    assert_eq!(
+        found(&again)["proposal"]["outcome"],
+        "held",
+        "{}",
+        told(&again)
+    );
+    folder.run("forge hold pump --off");
+    let again = folder.run(JOB);
+    assert_eq!(
+        found(&again)["proposal"]["outcome"],
+        "unchanged",
+        "{}",
+        told(&again)
+    );
+}
+
+#[test]
+fn broken_input_alerts_and_never_retrains() {
+    let (folder, traffic) = promoted();
+    folder.run("simulate --generate 9216 --out worn.csv --seed 3 --drift-at 0 --drift-ramp 0");
+    for day in DAYS {
+        let mut window = Window::of(day, "worn.csv");
+        window.missing = Some(3);
+        traffic.lay(&folder, &window);
+    }
+    let answer = folder.run(JOB);
+    assert_eq!(
+        found(&answer)["report"]["verdict"],
+        "data_quality",
+        "{answer}"
+    );
+    assert_eq!(versions(&folder), ["1.0.0"]);
+    assert_eq!(pulls(&folder).len(), 1);
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let folder = worn();
+    let answer = folder.run("drift --detector pump --dry-run --window 20260103T000000Z");
+    assert_eq!(found(&answer)["report"]["verdict"], "drifted");
+    assert!(!folder.path(".hodoscope/capture/verdicts").exists());
+    assert!(!folder.path(".hodoscope/drift").exists());
+    assert_eq!(versions(&folder), ["1.0.0"]);
+}
+
+#[test]
+fn a_part_that_does_not_parse_is_named_and_other_detectors_are_judged() {
+    let folder = worn();
+    folder.run("train first.csv --name other --label label --trees 10 --out other.wasm");
+    folder.run("push other.wasm --version 1.0.0");
+    folder.run("promote other@1.0.0");
+    folder.run("forge merge other");
+    let broken = folder.path(
+        ".hodoscope/capture/profiles/v1/detector=other/window=20260103T000000Z/host-boot-00000000.json",
+    );
+    std::fs::create_dir_all(broken.parent().unwrap()).unwrap();
+    std::fs::write(&broken, "{").unwrap();
+    let output = folder
+        .command("drift --all --window 20260103T000000Z --output json")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let error = answer[0]["error"].as_str().unwrap();
+    assert!(error.contains("host-boot-00000000.json"), "{error}");
+    assert_eq!(answer[1]["report"]["verdict"], "drifted");
+}
+
+#[test]
+fn jobs_at_once_open_one_pull_request() {
+    let folder = worn();
+    let started: Vec<_> = (0..4)
+        .map(|_| {
+            let mut job = folder.command(JOB);
+            job.stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for job in started {
+        let output = job.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+    }
+    assert_eq!(pulls(&folder).len(), 2, "{:?}", pulls(&folder));
+    assert_eq!(versions(&folder), ["1.0.0", "1.1.0"]);
+}
+
+#[test]
+fn a_job_killed_after_any_step_is_finished_by_the_next() {
+    for lines in 1.. {
+        let folder = worn();
+        let mut job = folder.command(&format!("{JOB} --set log=debug"));
+        let mut job = job
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The log's own lines are the steps: the process is killed as soon as it has told one.
+        let told = BufReader::new(job.stderr.take().unwrap()).lines();
+        let killed = told.take(lines).count() == lines;
+        job.kill().unwrap();
+        job.wait().unwrap();
+        let answer = folder.run(JOB);
+        let outcome = &found(&answer)["proposal"]["outcome"];
+        assert!(
+            outcome == "opened" || outcome == "unchanged",
+            "after {lines} lines: {answer}"
+        );
+        assert_eq!(pulls(&folder).len(), 2, "after {lines} lines");
+        assert_eq!(versions(&folder), ["1.0.0", "1.1.0"], "after {lines} lines");
+        folder.run("forge merge pump");
+        assert_eq!(active(&folder), "1.1.0", "after {lines} lines");
+        if !killed {
+            assert!(
+                lines > 3,
+                "the log tells {lines} lines, and so this kills too seldom"
+            );
+            break;
+        }
+    }
+}
