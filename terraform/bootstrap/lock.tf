@@ -1,5 +1,5 @@
 # The state's lock is a file beside it (`use_lockfile`). While hosts with an older Terraform still lock by a table, both hold:
-# set `lock_table`, and add `-backend-config=dynamodb_table=<name>` to `terraform init` until the last of them is gone.
+# set `lock_table`, and give its name to terraform/plan as TF_LOCK_TABLE until the last of them is gone.
 
 resource "aws_dynamodb_table" "lock" {
   #checkov:skip=CKV_AWS_119:it holds locks and checksums, no state; the key of AWS is enough

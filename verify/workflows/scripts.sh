@@ -62,6 +62,11 @@ unreadable() { ! grep -q "a plan" "$sealed"; }
 check "and cannot be read" unreadable
 applied() { : >"$TOLD"; terraform/plan dev apply && grep -q "^a plan" "$TOLD" && ! grep -q " plan " "$TOLD"; }
 check "that plan is applied, and no other is made" applied
+tables() { grep -c dynamodb_table "$TOLD" || true; }
+by_file() { : >"$TOLD"; terraform/plan dev plan >/dev/null && [ "$(tables)" -eq 0 ]; }
+check "no table locks unless it is named" by_file
+by_table() { : >"$TOLD"; TF_LOCK_TABLE=locks terraform/plan dev plan >/dev/null && grep -q -- '-backend-config=dynamodb_table=locks' "$TOLD"; }
+check "a table that is named does" by_table
 other_key() { PLAN_PASSPHRASE=another-long-enough-passphrase terraform/plan dev apply; }
 refuses "a plan sealed with another passphrase" "was changed" other_key
 spoil() { printf x >>"$sealed"; terraform/plan dev apply; }
