@@ -92,6 +92,12 @@ def what_the_drift_job_dispatches_is_what_training_takes():
     assert needed == {"detector", "channel"} and "request" in flow["run-name"], workflow
 
 
+def every_setting_that_is_given_exists():
+    known = "".join(p.read_text() for p in [root / "host/src/config.rs", *(root / "host/src/config").glob("*.rs")])
+    given = set(re.findall(r"\bHODOSCOPE_([A-Z_]+)", "".join(texts.values()) + (root / ".github/scripts/train-model").read_text()))
+    assert given and all(f'"{key.lower()}"' in known for key in given), {key for key in given if f'"{key.lower()}"' not in known}
+
+
 def no_step_gets_a_secret_that_it_does_not_need():
     for name, key, job in jobs:
         assert "secrets." not in str({k: v for k, v in job.items() if k != "steps"}), f"{name}: {key} gives a secret to every step"

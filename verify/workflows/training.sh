@@ -4,7 +4,7 @@
 
 cat >"$out/hodoscope" <<'FAKE'
 #!/usr/bin/env bash
-echo "$HODOSCOPE_CHANNEL: $*" >>"$TOLD"
+echo "$HODOSCOPE_CHANNEL: $*${MLFLOW_TRACKING_URI+ to $MLFLOW_TRACKING_URI}" >>"$TOLD"
 [ "${FAILS:-}" != "$1" ]
 FAKE
 chmod +x "$out/hodoscope"
@@ -21,6 +21,8 @@ check "of the named window" told "staging: drift --detector pump --retrain --pro
 check "a table is trained on and pushed" told "staging: train s3://plant/pumps.csv --name pump --out target/train/pump.wasm
 staging: push target/train/pump.wasm --version 1.5.0" train DATA=s3://plant/pumps.csv VERSION=1.5.0
 check "and proposed, with the reason" told "staging: promote pump@1.5.0 --why=--new pumps" promote VERSION=1.5.0 "REASON=--new pumps"
+check "a tracking server that is set is told" told "staging: drift --detector pump --retrain --propose to https://mlflow.example" drift MLFLOW_TRACKING_URI=https://mlflow.example
+check "and an empty variable is none" told "staging: drift --detector pump --retrain --propose" drift MLFLOW_TRACKING_URI=
 not_pushed() { ! trains train DATA=s3://plant/pumps.csv VERSION=1.5.0 FAILS=train && ! grep -q push "$TOLD"; }
 check "what failed to train is not pushed" not_pushed
 failed_drift() { ! trains drift FAILS=drift; }
