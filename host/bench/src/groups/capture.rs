@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 
 use crate::Bench;
-use crate::components::{component, rows};
+use crate::components::{rows, train};
 use crate::load::{self, Load, Request};
 use crate::measure::{CORE, median};
 use crate::server::{Home, Server};
@@ -19,6 +19,8 @@ const CONNECTIONS: u32 = 32;
 const PORT: u16 = 21_650;
 /// The set whose rows are sent.
 const SET: &str = "generated30";
+/// Rows that the forest is trained on.
+const TRAINING_ROWS: usize = 20_000;
 /// Rows of the larger requests.
 const BATCH_ROWS: usize = 100;
 
@@ -50,7 +52,10 @@ pub(crate) fn run(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let folder = bench.folder.join("capture");
     std::fs::create_dir_all(&folder)?;
     let set = rows(bench, SET)?;
-    let component = component(bench, &set)?;
+    // Trained and not imported, so that it has the edges on which inputs are counted.
+    let (data, component) = (folder.join("rows.csv"), folder.join("trained.wasm"));
+    std::fs::write(&data, set.head(TRAINING_ROWS).csv())?;
+    train(bench, &data, SET, 0, &component)?;
     let serve = |place: u16, settings: &[&str]| -> anyhow::Result<Server> {
         let home = folder.join(format!("home{place}"));
         let home = Home::new(&bench.hodoscope(), home, PORT + 2 * place)?;
