@@ -8,7 +8,7 @@ GROUP   ?=
 
 export HODOSCOPE_BIN := $(abspath $(BIN))
 
-.PHONY: help build guests check unit docs test verify demo bench clean chart infra image workflows observe
+.PHONY: help build guests check unit docs test verify demo bench bench-drift clean chart infra image workflows observe
 
 help: ## show these words
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ demo: build ## the whole story in two minutes
 
 bench: build ## one table: ours beside the peers, same run, same machine
 	@host/bench/run
+
+bench-drift: ## drift replayed on real rows: false retrains, what is found and missed, Evidently beside it
+	@verify/drift/bench
 
 clean: ## remove what make made
 	$(CARGO) clean

@@ -376,7 +376,7 @@ impl Shape {
             counts,
             ..
         } = pair.reference;
-        let side = pair.sides().0;
+        let (side, window) = pair.sides();
         let inner = distance::inner_variances(edges, *range, side);
         let shares = distance::shares(counts);
         let none = vec![0.0; self.splits.count];
@@ -398,8 +398,12 @@ impl Shape {
             let spread = spread / deviation;
             let normals = self.splits.normals(high.is_none());
             let ends = before.unwrap_or(&none).iter().zip(after.unwrap_or(&none));
+            let apart = distance::one_value(edges, side, window, bin).is_some();
             for ((sum, (before, after)), normal) in total.iter_mut().zip(ends).zip(normals) {
-                *sum += (rise * before + fall * after + spread * normal).abs();
+                *sum += match apart {
+                    true => (rise * before).abs() + (fall * after).abs(),
+                    false => (rise * before + fall * after + spread * normal).abs(),
+                };
             }
         }
         total

@@ -4,6 +4,8 @@
 
 /// The share that stands in for an empty bin in the population stability index, as in Evidently.
 pub const EMPTY_SHARE: f64 = 1e-4;
+/// Sums are kept to nine digits.
+const SAME_VALUE: f64 = 1e-8;
 
 /// What lies in the bins of one side. Bin `i` holds `edges[i-1] <= x < edges[i]`; the first and last are open.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +115,8 @@ pub fn kolmogorov_smirnov(reference: &[f64], window: &[f64]) -> Bounds {
 ///
 /// The sums of the values give the *signed* area between the two functions in every bin exactly, also in the open ones:
 /// `least` adds their absolute values, and equals the distance wherever the functions do not cross inside a bin (a shift
-/// beyond all edges is measured exactly). `most` is the largest area that the counts and the sums leave room for.
+/// beyond all edges is measured exactly). Where both sides' means in a bin are the same number, the bin holds one value
+/// that repeats, and a crossing there is exact, too. `most` is the largest area that counts and sums leave room for.
 pub fn wasserstein(edges: &[f64], reference: Side<'_>, window: Side<'_>) -> Bounds {
     let (p, q) = (shares(reference.counts), shares(window.counts));
     let total = |side: Side<'_>| side.counts.iter().sum::<u64>() as f64;
@@ -128,11 +131,14 @@ pub fn wasserstein(edges: &[f64], reference: Side<'_>, window: Side<'_>) -> Boun
         let first = mean(reference, bin, low, high).map_or(0.0, |mean| p * mean);
         let second = mean(window, bin, low, high).map_or(0.0, |mean| q * mean);
         let after = gap + p - q;
-        let area = match (low, high) {
-            (Some(low), Some(high)) => high * after - low * gap - (first - second),
-            (None, Some(high)) => high * after - (first - second),
-            (Some(low), None) => -low * gap - (first - second),
-            (None, None) => second - first,
+        let area = match (low, high, one_value(edges, reference, window, bin)) {
+            (Some(low), Some(high), Some(value)) => {
+                (value - low) * gap.abs() + (high - value) * after.abs()
+            }
+            (Some(low), Some(high), None) => high * after - low * gap - (first - second),
+            (None, Some(high), _) => high * after - (first - second),
+            (Some(low), None, _) => -low * gap - (first - second),
+            (None, None, _) => second - first,
         };
         let most = match (low, high) {
             (Some(low), Some(high)) => widest(high - low, area, gap - q, gap + p),
@@ -145,6 +151,20 @@ pub fn wasserstein(edges: &[f64], reference: Side<'_>, window: Side<'_>) -> Boun
         gap = after;
     }
     bounds
+}
+
+/// The only value in a bin, if both sides' means there are one number to the precision that a profile keeps.
+pub(crate) fn one_value(
+    edges: &[f64],
+    reference: Side<'_>,
+    window: Side<'_>,
+    bin: usize,
+) -> Option<f64> {
+    let low = bin.checked_sub(1).and_then(|at| edges.get(at)).copied();
+    let high = edges.get(bin).copied();
+    let first = mean(reference, bin, low, high)?;
+    let second = mean(window, bin, low, high)?;
+    ((first - second).abs() <= SAME_VALUE * first.abs()).then_some(first)
 }
 
 /// The mean of a bin's values, kept inside of the bin: sums of finite values only, or rounded ones, may lead outside.

@@ -7,6 +7,10 @@ use crate::report::{Policy, Problem, Quality};
 
 /// A bin that held more of the reference than this may well hold all of a window.
 const USUAL_SHARE: f64 = 0.9;
+/// A bin that holds more than this holds one value that repeats.
+const REPEATED: f64 = 0.5;
+/// Fewer values than this outside of the range are no flood, however few vary.
+const LEAST_OUTSIDE: f64 = 0.05;
 /// A window in one bin by chance less often than this is no chance.
 const NO_CHANCE: f64 = 1e-6;
 /// The world seldom multiplies every value by so much without another change.
@@ -42,10 +46,17 @@ fn missing(pair: Pair<'_>, policy: &Policy) -> Option<(Quality, String)> {
     (share - known > policy.missing_flood).then_some((Quality::MissingFlood, detail))
 }
 
+/// A flood of values outside of the range. Where one value repeats in most rows, as the zero of counts does, no factor
+/// moves it: the flood is one of the other rows.
 fn outside(pair: Pair<'_>, policy: &Policy) -> Option<(Quality, String)> {
     let (low, high) = pair.reference.range.filter(|(low, high)| low < high)?;
     let (below, above) = pair.outside();
-    (below + above > policy.outside_flood).then(|| {
+    let usual = shares(&pair.reference.counts)
+        .into_iter()
+        .filter(|share| *share > REPEATED)
+        .fold(0.0, f64::max);
+    let limit = (policy.outside_flood * (1.0 - usual)).max(LEAST_OUTSIDE);
+    (below + above > limit).then(|| {
         let (before, now) = pair.means();
         let detail = format!(
             "{:.1} % under and {:.1} % over the reference's range {low}..{high}; the mean was {before:.6} and is {now:.6}",

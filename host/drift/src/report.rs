@@ -49,7 +49,7 @@ pub struct Policy {
     pub alert_rate_factors: (f64, f64),
     /// More missing values than the reference has, as a share: broken input, not drift.
     pub missing_flood: f64,
-    /// A larger share of values outside the reference's range: a changed unit.
+    /// A larger share of values outside the reference's range, of those that do not repeat one value: a changed unit.
     pub outside_flood: f64,
 }
 

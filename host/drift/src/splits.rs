@@ -2,10 +2,8 @@
 //! read by every feature and the score. Counts of equally likely cells are drawn by halving, whose binomials of one half
 //! are the number of set bits of random words; a feature's bins are then runs of cells. No state outside, one seed.
 
-use std::f64::consts::TAU;
-
-/// Cells of equal probability; twice the bins of a profile.
-const CELLS: usize = 256;
+/// Cells of equal probability: as many as a profile has bins at most, whose ends they then are.
+const CELLS: usize = 128;
 /// Above this a binomial of one half is drawn from its normal limit, rounded; its skewness is nil.
 const EXACT: u64 = 512;
 
@@ -36,14 +34,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// In (0, 1].
-    fn uniform(&mut self) -> f64 {
-        ((self.word() >> 11) + 1) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Box and Muller 1958.
+    /// A standard normal within 0.1 % at three deviations: the set bits of 512 random ones, spread over their steps.
     fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().ln()).sqrt() * (TAU * self.uniform()).cos()
+        let bits: u32 = (0..8).map(|_| self.word().count_ones()).sum();
+        let step = (self.word() >> 11) as f64 / (1_u64 << 53) as f64 - 0.5;
+        (f64::from(bits) - 256.0 + step) / (128.0_f64 + 1.0 / 12.0).sqrt()
     }
 
     /// How many of `trials` fall into the first half.
@@ -141,13 +136,14 @@ impl Splits {
 
 /// The least value that at least this share of the values does not exceed.
 pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted
-        .get(rank.clamp(1, sorted.len().max(1)) - 1)
-        .copied()
-        .unwrap_or(0.0)
+    let rank = (share * values.len() as f64).ceil() as usize;
+    let Some(last) = values.len().checked_sub(1) else {
+        return 0.0;
+    };
+    let mut left = values.to_vec();
+    let (_, value, _) =
+        left.select_nth_unstable_by(rank.saturating_sub(1).min(last), f64::total_cmp);
+    *value
 }
 
 #[cfg(test)]

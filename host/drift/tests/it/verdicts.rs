@@ -168,6 +168,21 @@ fn a_unit_inside_of_the_range_is_told_by_its_factor() {
 }
 
 #[test]
+fn a_unit_of_counts_that_are_mostly_zero_is_told_by_the_others() {
+    let mut random = Random(22);
+    let counts: Change = |index, row| row[3] = if index % 10 < 8 { 0.0 } else { row[3] };
+    let known = Known::of(&random.rows(4_000, counts));
+    let rows = random.rows(ROWS, |index, row| {
+        counts(index, row);
+        row[3] *= 60.0;
+    });
+    let problems = known.judge(&[rows]).problems;
+    assert_eq!((problems.len(), problems[0].kind), (1, Quality::UnitChange));
+    let more = random.rows(ROWS, |index, row| counts(index / 2, row));
+    assert!(known.judge(&[more]).problems.is_empty());
+}
+
+#[test]
 fn few_rows_are_no_evidence() {
     let mut random = Random(15);
     let known = known(&mut random);
