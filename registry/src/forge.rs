@@ -5,12 +5,14 @@
 //! Two kinds, a closed set: GitHub (and its Enterprise server), and a bare git repository on this machine, in which pull
 //! requests are files on a ref of their own, so that the whole loop runs on a laptop.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use hodoscope_release::{ChannelName, DetectorName};
 
 mod clock;
 mod error;
+mod github;
 mod local;
 mod location;
 mod plan;
@@ -21,6 +23,7 @@ mod text;
 
 pub use clock::{Clock, MachineClock, Pause};
 pub use error::ForgeError;
+pub use github::GitHub;
 pub use local::LocalGit;
 pub use location::{
     ForgeLocation, ForgeLocationError, ForgeOptions, GITHUB_URL, GitHubCredentials, GitHubOptions,
@@ -49,6 +52,8 @@ pub fn branch(channel: &ChannelName, detector: &DetectorName) -> String {
 /// Where changes are proposed.
 #[derive(Debug)]
 pub enum Forge {
+    /// A repository on GitHub or a GitHub Enterprise server.
+    GitHub(Box<GitHub>),
     /// A bare repository on this machine.
     LocalGit(LocalGit),
 }
@@ -59,10 +64,9 @@ impl Forge {
         let forge = location.to_string();
         check(&forge, &options)?;
         match location {
-            ForgeLocation::GitHub { .. } => Err(ForgeError::Unsupported {
-                forge,
-                action: "GitHub",
-            }),
+            ForgeLocation::GitHub { owner, repo } => {
+                GitHub::open(owner, repo, options).map(|github| Self::GitHub(Box::new(github)))
+            }
             ForgeLocation::LocalGit(path) => LocalGit::open(path, options).map(Self::LocalGit),
         }
     }
@@ -114,6 +118,7 @@ impl Forge {
     /// deleted. Only of a local repository: on GitHub people merge on its pages. Returns the base's new commit.
     pub async fn merge(&self, number: u64, clock: &dyn Clock) -> Result<String, ForgeError> {
         match self {
+            Self::GitHub(_) => Err(self.unsupported("merging")),
             Self::LocalGit(local) => local.merge(number, clock).await,
         }
     }
@@ -121,6 +126,7 @@ impl Forge {
     /// Closes an open pull request without merging it, which rejects its candidate. Only of a local repository.
     pub async fn close(&self, number: u64, clock: &dyn Clock) -> Result<(), ForgeError> {
         match self {
+            Self::GitHub(_) => Err(self.unsupported("closing")),
             Self::LocalGit(local) => local.close(number, clock).await,
         }
     }
@@ -134,6 +140,7 @@ impl Forge {
         clock: &dyn Clock,
     ) -> Result<(), ForgeError> {
         match self {
+            Self::GitHub(_) => Err(self.unsupported("labelling")),
             Self::LocalGit(local) => local.label(number, label, on, clock).await,
         }
     }
@@ -141,19 +148,27 @@ impl Forge {
     /// Starts a workflow of the repository by its file's name, on the base branch. Only on GitHub.
     pub async fn dispatch(
         &self,
-        _workflow: &str,
-        _inputs: &std::collections::BTreeMap<String, String>,
-        _clock: &dyn Clock,
+        workflow: &str,
+        inputs: &BTreeMap<String, String>,
+        clock: &dyn Clock,
     ) -> Result<(), ForgeError> {
-        Err(ForgeError::Unsupported {
+        match self {
+            Self::GitHub(github) => github.dispatch(workflow, inputs, clock).await,
+            Self::LocalGit(_) => Err(self.unsupported("starting a workflow")),
+        }
+    }
+
+    fn unsupported(&self, action: &'static str) -> ForgeError {
+        ForgeError::Unsupported {
             forge: self.to_string(),
-            action: "starting a workflow",
-        })
+            action,
+        }
     }
 
     /// What it was told.
     pub const fn options(&self) -> &ForgeOptions {
         match self {
+            Self::GitHub(github) => github.options(),
             Self::LocalGit(local) => local.options(),
         }
     }
@@ -165,6 +180,7 @@ impl Forge {
         clock: &dyn Clock,
     ) -> Result<Snapshot, ForgeError> {
         match self {
+            Self::GitHub(github) => github.snapshot(channel, branch, clock).await,
             Self::LocalGit(local) => local.snapshot(channel, branch, clock).await,
         }
     }
@@ -175,10 +191,11 @@ impl Forge {
         branch: &str,
         steps: &[Step],
         snapshot: &Snapshot,
-        _run: &mut Run,
+        run: &mut Run,
         clock: &dyn Clock,
     ) -> Result<(), Setback> {
         match self {
+            Self::GitHub(github) => github.apply(branch, steps, snapshot, run, clock).await,
             Self::LocalGit(local) => local.apply(branch, steps, snapshot, clock).await,
         }
     }
@@ -187,6 +204,7 @@ impl Forge {
 impl fmt::Display for Forge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::GitHub(github) => github.fmt(f),
             Self::LocalGit(local) => local.fmt(f),
         }
     }

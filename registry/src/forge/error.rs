@@ -23,7 +23,9 @@ pub enum ForgeError {
     )]
     NoRepository { forge: String },
     /// The repository has another name now.
-    #[error("forge {forge}: the repository is called {to} now; set `forge` to `github:{to}`")]
+    #[error(
+        "forge {forge}: the repository moved to {to}; set `forge` to its new name, nothing was written"
+    )]
     Moved { forge: String, to: String },
     /// The base branch does not exist.
     #[error("forge {forge}: there is no branch `{branch}`; create it, or correct `forge_base`")]
@@ -102,8 +104,11 @@ pub enum ForgeError {
         "forge {forge}: pull request {number} conflicts with the base branch; propose again, which builds it anew"
     )]
     Conflict { forge: String, number: u64 },
-    /// A verb that this kind of forge leaves to people.
-    #[error("forge {forge}: {action} is done on its pages, not here")]
+    /// A verb that this kind of forge does not have.
+    #[error(
+        "forge {forge}: {action} is not for this kind of forge; merging, closing and labelling are done on GitHub's pages, \
+             and only GitHub has workflows"
+    )]
     Unsupported { forge: String, action: &'static str },
 }
 

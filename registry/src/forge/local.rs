@@ -100,6 +100,8 @@ impl LocalGit {
                 .map(|record| record.created_at)
                 .collect(),
             version: state.pulls,
+            repository: String::new(),
+            base_tree: String::new(),
             base,
             places,
         })

@@ -71,7 +71,7 @@ pub(crate) fn plan(
     let Some(wish) = wish(snapshot, proposal, terms)? else {
         return Ok(tidy(snapshot, proposal, open));
     };
-    if let Some(plan) = held(snapshot, proposal, terms, open) {
+    if let Some(plan) = held(snapshot, proposal, terms, run, open) {
         return Ok(plan);
     }
     let ours = snapshot
@@ -204,6 +204,7 @@ fn held(
     snapshot: &Snapshot,
     proposal: &Proposal,
     terms: &Terms<'_>,
+    run: &Run,
     open: Option<&PullState>,
 ) -> Option<Plan> {
     let foreign = snapshot
@@ -250,14 +251,14 @@ fn held(
             number: pull.number,
             text: text::held(reason.kind(), sentence),
         }],
-        Some((_, twice)) => twice
+        Some((_, twice)) if !run.plain => twice
             .iter()
             .map(|comment| Step::Uncomment {
                 number: pull.number,
                 comment: *comment,
             })
             .collect(),
-        None => Vec::new(),
+        _ => Vec::new(),
     };
     Some(if steps.is_empty() {
         Plan::Settled(Outcome::Held {

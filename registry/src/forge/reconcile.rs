@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use hodoscope_release::Digest;
+
 use super::plan::{Plan, Run, Terms, plan};
 use super::proposal::{Outcome, Proposal};
 use super::state::{Setback, Snapshot, Step};
@@ -26,8 +28,20 @@ pub(super) async fn reconcile(
     let mut run = Run::default();
     let mut last = String::from("nothing was tried");
     let mut unclear = 0;
+    let mut stuck: Option<(Option<String>, ForgeError)> = None;
     for _ in 0..ROUNDS {
         let snapshot = forge.snapshot(&proposal.channel, &branch, clock).await?;
+        let head = head(&snapshot);
+        if let Some((before, error)) = stuck.take()
+            && before == head
+        {
+            // Nobody was first: it is forbidden, or this reading is late.
+            unclear += 1;
+            if unclear >= UNCLEAR_LIMIT {
+                return Err(error);
+            }
+            clock.sleep(pause(unclear)).await;
+        }
         let terms = Terms {
             repository: &name,
             branch: &branch,
@@ -36,18 +50,26 @@ pub(super) async fn reconcile(
             now: clock.now(),
         };
         let next = plan(&snapshot, proposal, &terms, &run)?;
-        remember(&mut run, &snapshot);
+        run.first_head.get_or_insert_with(|| head.clone());
         let steps = match next {
             Plan::Settled(outcome) => return Ok(told(outcome, &run)),
             Plan::Write(steps) => steps,
         };
-        note(&mut run, &steps);
-        match forge
+        // Noted before, for an answer may never come.
+        run.wrote.extend(steps.iter().filter_map(written));
+        let taken = forge
             .apply(&branch, &steps, &snapshot, &mut run, clock)
-            .await
-        {
+            .await;
+        if matches!(taken, Ok(()) | Err(Setback::Unclear(_))) {
+            note(&mut run, &steps);
+        }
+        match taken {
             Ok(()) => {}
             Err(Setback::Lost) => last = "another job was first".to_owned(),
+            Err(Setback::Stuck(error)) => {
+                last = error.to_string();
+                stuck = Some((head, error));
+            }
             Err(Setback::Fatal(error)) => return Err(error),
             Err(Setback::Unclear(error)) => {
                 unclear += 1;
@@ -56,7 +78,7 @@ pub(super) async fn reconcile(
                     return Err(error);
                 }
                 last = error.to_string();
-                clock.sleep(FIRST_PAUSE * (1 << (unclear - 1))).await;
+                clock.sleep(pause(unclear)).await;
             }
         }
     }
@@ -67,21 +89,29 @@ pub(super) async fn reconcile(
     })
 }
 
-fn remember(run: &mut Run, snapshot: &Snapshot) {
-    let head = || snapshot.branch.as_ref().map(|branch| branch.head.clone());
-    run.first_head.get_or_insert_with(head);
+fn head(snapshot: &Snapshot) -> Option<String> {
+    snapshot.branch.as_ref().map(|branch| branch.head.clone())
 }
 
-/// Notes what is about to be written, for an answer may never come.
+fn pause(unclear: u32) -> Duration {
+    FIRST_PAUSE * (1 << unclear.saturating_sub(1).min(6))
+}
+
+fn written(step: &Step) -> Option<Digest> {
+    match step {
+        Step::Move { commit, .. } => Some(commit.mark.after),
+        _ => None,
+    }
+}
+
+/// Notes what was done, or may have been.
 fn note(run: &mut Run, steps: &[Step]) {
     for step in steps {
         match step {
-            Step::Move { commit, .. } => {
-                run.wrote.insert(commit.mark.after);
+            Step::Open { .. } => run.opened = true,
+            Step::Move { .. } | Step::Edit { .. } | Step::Label { .. } | Step::Draft { .. } => {
                 run.updated = true;
             }
-            Step::Open { .. } => run.opened = true,
-            Step::Edit { .. } | Step::Label { .. } | Step::Draft { .. } => run.updated = true,
             _ => {}
         }
     }

@@ -27,6 +27,10 @@ pub(crate) struct Snapshot {
     pub(crate) recent: Vec<Timestamp>,
     /// The state of the pull requests that was read, where the forge can make a write conditional on it.
     pub(crate) version: Option<String>,
+    /// GitHub's name of the repository; empty elsewhere.
+    pub(crate) repository: String,
+    /// The tree of the base's commit; empty where it is not needed.
+    pub(crate) base_tree: String,
 }
 
 /// The bot's branch.
@@ -140,6 +144,8 @@ pub(crate) enum Setback {
     Lost,
     /// Nobody knows whether it was taken, or it was refused for what may have changed: read and see.
     Unclear(ForgeError),
+    /// It was refused, either because the branch had moved, or because it may not be moved.
+    Stuck(ForgeError),
     /// It will never succeed.
     Fatal(ForgeError),
 }

@@ -7,7 +7,12 @@ use hodoscope_registry::forge::{Clock, Kind, Pause, Proposal};
 use hodoscope_release::{ChannelName, DetectorName, Digest, Pin};
 use jiff::Timestamp;
 
+mod crashes;
+mod fake;
+mod github;
 mod local;
+mod races;
+mod refusals;
 
 /// A clock whose hands the tests turn; a pause turns them, too.
 pub(crate) struct Hands {
@@ -26,6 +31,10 @@ impl Hands {
     pub(crate) fn turn(&self, span: Duration) {
         let mut now = self.now.lock().unwrap();
         *now = now.checked_add(span).unwrap();
+    }
+
+    pub(crate) fn slept(&self) -> Vec<Duration> {
+        self.slept.lock().unwrap().clone()
     }
 
     pub(crate) fn hours(&self, hours: u64) {

@@ -65,7 +65,9 @@ impl LocalGit {
             match work().await {
                 Ok(done) => return Ok(done),
                 Err(Setback::Lost) => {}
-                Err(Setback::Unclear(error) | Setback::Fatal(error)) => return Err(error),
+                Err(Setback::Unclear(error) | Setback::Stuck(error) | Setback::Fatal(error)) => {
+                    return Err(error);
+                }
             }
         }
         Err(ForgeError::Unsettled {

@@ -10,21 +10,21 @@ use hodoscope_registry::forge::{
 
 use super::{Hands, pin, production, promotion, promotion_of, pump, rollback};
 
-struct Place {
-    folder: tempfile::TempDir,
-    clock: Hands,
-    forge: Forge,
+pub(super) struct Place {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) clock: Hands,
+    pub(super) forge: Forge,
 }
 
-fn bare(folder: &Path) -> PathBuf {
+pub(super) fn bare(folder: &Path) -> PathBuf {
     folder.join("channels.git")
 }
 
-fn open(path: &Path, options: ForgeOptions) -> Forge {
+pub(super) fn open(path: &Path, options: ForgeOptions) -> Forge {
     Forge::open(&format!("git:{}", path.display()).parse().unwrap(), options).unwrap()
 }
 
-async fn place() -> Place {
+pub(super) async fn place() -> Place {
     let folder = tempfile::tempdir().unwrap();
     let clock = Hands::new();
     let path = bare(folder.path());
@@ -40,11 +40,11 @@ async fn place() -> Place {
 }
 
 impl Place {
-    async fn propose(&self, proposal: &hodoscope_registry::forge::Proposal) -> Outcome {
+    pub(super) async fn propose(&self, proposal: &hodoscope_registry::forge::Proposal) -> Outcome {
         self.forge.propose(proposal, &self.clock).await.unwrap()
     }
 
-    async fn opened(&self, version: &str) -> Pull {
+    pub(super) async fn opened(&self, version: &str) -> Pull {
         match self.propose(&promotion(version)).await {
             Outcome::Opened(pull) => pull,
             other => panic!("{other}"),
@@ -55,7 +55,7 @@ impl Place {
         self.forge.merge(pull.number, &self.clock).await.unwrap();
     }
 
-    async fn active(&self) -> Option<String> {
+    pub(super) async fn active(&self) -> Option<String> {
         let base = self
             .forge
             .channel(&production(), &self.clock)
@@ -66,12 +66,12 @@ impl Place {
     }
 
     /// Plain git, as a person has it.
-    fn git(&self, args: &[&str]) -> String {
+    pub(super) fn git(&self, args: &[&str]) -> String {
         git(&bare(self.folder.path()), args)
     }
 
     /// A person's commit of `file` on `branch`, made in a clone.
-    fn push(&self, branch: &str, file: &str, text: &str) {
+    pub(super) fn push(&self, branch: &str, file: &str, text: &str) {
         let clone = tempfile::tempdir().unwrap();
         let work = clone.path().join("work");
         let from = bare(self.folder.path());
@@ -88,11 +88,11 @@ impl Place {
         run(&["push", "-q", "origin", branch]);
     }
 
-    fn head(&self, branch: &str) -> String {
+    pub(super) fn head(&self, branch: &str) -> String {
         self.git(&["rev-parse", branch])
     }
 
-    fn page(&self, number: u64) -> String {
+    pub(super) fn page(&self, number: u64) -> String {
         self.git(&["show", &format!("refs/hodoscope/pulls:pulls/{number}.md")])
     }
 }
@@ -555,48 +555,4 @@ async fn a_pull_request_that_conflicts_is_not_merged() {
     assert_eq!(error.kind(), "conflict");
     assert_eq!(place.propose(&promotion("1.0.0")).await.kind(), "updated");
     place.merge(&pull).await;
-}
-
-#[tokio::test]
-async fn nothing_of_the_users_configuration_or_hooks_is_run() {
-    let place = place().await;
-    let hooks = bare(place.folder.path()).join("hooks");
-    std::fs::create_dir_all(&hooks).unwrap();
-    for hook in [
-        "reference-transaction",
-        "pre-receive",
-        "update",
-        "post-update",
-    ] {
-        let path = hooks.join(hook);
-        std::fs::write(&path, "#!/bin/sh\nexit 1\n").unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&path, mode).unwrap();
-    }
-    place.opened("1.0.0").await;
-}
-
-#[tokio::test]
-async fn a_git_that_hangs_is_killed_and_one_that_is_missing_is_named() {
-    let place = place().await;
-    let script = place.folder.path().join("git");
-    std::fs::write(&script, "#!/bin/sh\nexec sleep 600\n").unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&script, mode).unwrap();
-    let mut options = ForgeOptions::default();
-    options.git.git = script;
-    options.git.call_timeout = std::time::Duration::from_millis(50);
-    let forge = open(&bare(place.folder.path()), options.clone());
-    let error = forge
-        .propose(&promotion("1.0.0"), &place.clock)
-        .await
-        .unwrap_err();
-    assert!(error.to_string().contains("did not end within"), "{error}");
-    options.git.git = "no-such-git".into();
-    let forge = open(&bare(place.folder.path()), options);
-    let error = forge
-        .propose(&promotion("1.0.0"), &place.clock)
-        .await
-        .unwrap_err();
-    assert!(error.to_string().contains("install git"), "{error}");
 }
