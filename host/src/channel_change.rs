@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use hodoscope_registry::channels::{self, Edited};
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::commands::Context;
 use crate::config::Config;
 use crate::forge;
+use crate::tracking::{Activity, track};
 
 /// What is wanted, before it is known whether a file is edited or a pull request opened.
 pub struct Wish {
@@ -59,6 +61,9 @@ pub struct Change {
     pub after: Option<DetectorChannel>,
     /// The command that takes the change back, where there is one.
     pub undo: Option<String>,
+    /// What went wrong beside it, for instance while MLflow was told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What the forge answered.
@@ -98,7 +103,25 @@ pub fn standing(
 pub fn make(context: &Context, wish: Wish) -> anyhow::Result<Change> {
     match forge::open(&context.config)? {
         Some(forge) => context.block_on(propose(&context.config, &forge, wish))?,
-        None => apply(&context.config, &wish.detector, &*wish.change),
+        None => {
+            let begun = SystemTime::now();
+            let mut change = apply(&context.config, &wish.detector, &*wish.change)?;
+            change.warnings = champion(context, &change, begun);
+            Ok(change)
+        }
+    }
+}
+
+/// Tells MLflow which release is the active one now. Only where the folder was edited: a pull request is merged by others.
+fn champion(context: &Context, change: &Change, begun: SystemTime) -> Vec<String> {
+    let active = |wanted: &Option<DetectorChannel>| wanted.as_ref().map(|w| w.active.clone());
+    match active(&change.after) {
+        Some(pin) if active(&change.before).as_ref() != Some(&pin) => {
+            let release = pin.release(&change.detector);
+            let activity = Activity::promoted(&release, pin.digest, &change.channel);
+            track(context, activity, begun).warnings
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -122,6 +145,7 @@ fn apply(
         before,
         after,
         undo,
+        warnings: Vec::new(),
     })
 }
 
@@ -164,6 +188,7 @@ pub async fn propose(config: &Config, forge: &Forge, wish: Wish) -> anyhow::Resu
         before,
         after,
         undo,
+        warnings: Vec::new(),
     })
 }
 
@@ -262,10 +287,11 @@ impl fmt::Display for Change {
                 write!(f, "\n  {word:<9} {after}")?;
             }
         }
-        match &self.undo {
-            Some(undo) => write!(f, "\n  undo:     {undo}"),
-            None => Ok(()),
+        if let Some(undo) = &self.undo {
+            write!(f, "\n  undo:     {undo}")?;
         }
+        let mut warnings = self.warnings.iter();
+        warnings.try_for_each(|warning| write!(f, "\n  note:     {warning}"))
     }
 }
 

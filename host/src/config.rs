@@ -6,6 +6,7 @@ mod capture;
 mod forge;
 mod reader;
 mod sources;
+mod tracking;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub use capture::CaptureSettings;
 pub use forge::ForgeSettings;
 use reader::{Kind, Reader};
 pub use sources::{Origin, Sources};
+pub use tracking::TrackingSettings;
 
 /// All settings, checked.
 #[derive(Debug, Clone)]
@@ -42,6 +44,8 @@ pub struct Config {
     pub engine: EngineSettings,
     /// What is captured of traffic.
     pub capture: CaptureSettings,
+    /// Where trainings and releases are recorded.
+    pub tracking: TrackingSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// Each setting with its value and origin, secrets masked.
@@ -175,6 +179,7 @@ impl Config {
             roster: RosterSettings::read(&mut read),
             engine: EngineSettings::read(&mut read, &home),
             capture: CaptureSettings::read(&mut read, &home),
+            tracking: TrackingSettings::read(&mut read),
             log: LogSettings::read(&mut read),
             home,
             shown: Vec::new(),
@@ -438,6 +443,38 @@ mod tests {
             "hunter2hunter2hunter2"
         );
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn names_of_mlflow_count_and_ours_win() {
+        let shared = ("MLFLOW_TRACKING_URI", "http://ann:hush@ml:5000/a");
+        let uri = |config: &Config| {
+            config
+                .tracking
+                .uri
+                .as_ref()
+                .map(|uri| uri.reveal().to_owned())
+        };
+        let config = read("", &[shared, ("MLFLOW_TRACKING_TOKEN", "t0ken")], &[]).unwrap();
+        assert_eq!(uri(&config).as_deref(), Some(shared.1));
+        assert_eq!(config.tracking.token.as_ref().unwrap().reveal(), "t0ken");
+        let printed = serde_json::to_string(&config.shown).unwrap();
+        assert!(printed.contains("http://ml:5000/a"), "{printed}");
+        assert!(
+            !printed.contains("hush") && !printed.contains("t0ken"),
+            "{printed}"
+        );
+        let config = read("mlflow_tracking_uri = \"http://own\"", &[shared], &[]).unwrap();
+        assert_eq!(uri(&config).as_deref(), Some("http://own"));
+        let config = read("", &[shared, ("HODOSCOPE_MLFLOW_TRACKING_URI", "")], &[]).unwrap();
+        assert_eq!(uri(&config), None);
+    }
+
+    #[test]
+    fn an_address_that_only_mlflow_can_open_is_an_error_where_it_was_meant_for_us() {
+        assert!(read("", &[("MLFLOW_TRACKING_URI", "databricks")], &[]).is_ok());
+        let error = read("", &[("HODOSCOPE_MLFLOW_TRACKING_URI", "databricks")], &[]);
+        assert!(error.unwrap_err().to_string().contains("Databricks"));
     }
 
     #[test]

@@ -24,3 +24,4 @@ pub mod shadow;
 pub mod source;
 pub mod tasks;
 pub mod telemetry;
+pub mod tracking;

@@ -94,8 +94,8 @@ pub struct Version {
     pub release: ReleaseName,
     /// Its component's digest.
     pub digest: Digest,
-    /// The alias that shall point to it.
-    pub alias: Alias,
+    /// The alias that shall point to it, if one shall.
+    pub alias: Option<Alias>,
 }
 
 /// What a version is to its detector. Each alias points to one version at a time.
@@ -144,6 +144,11 @@ impl Tracking {
         let address = Address::parse(uri, token)?;
         let client = wire::client()?;
         Ok(Self { address, client })
+    }
+
+    /// Whether [`Tracking::open`] would take this address; nothing is opened.
+    pub fn check(uri: &str) -> Result<(), TrackingError> {
+        Address::parse(uri, None).map(drop)
     }
 
     /// Writes a record, whole or up to an error, within `deadline`. `key` names the record among all others: a later call

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use hodoscope_engine::{Detector, Report};
 use hodoscope_registry::Pushed;
+use hodoscope_registry::tracking::{Alias, Told, Tracked};
 use hodoscope_release::{DetectorName, ReleaseName};
 use serde::Serialize;
 
 use super::Context;
+use crate::tracking::{self, Activity};
 use crate::{gate, releases};
 
 /// The keys of the metadata under which a component says its detector's name: the templates' and the trainer's.
@@ -39,10 +42,16 @@ struct Answer<'a> {
     pushed: Pushed,
     size_bytes: usize,
     report: &'a Report,
+    /// The run in MLflow, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracked: Option<&'a Tracked>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: &'a Vec<String>,
 }
 
 /// Runs the command: exit code 0 if the release is in the store, 1 if the gate or the store refuses it.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let begun = SystemTime::now();
     let limit_bytes = context.config.engine.component_limit_bytes as u64;
     let component = releases::read_component(&args.component, limit_bytes)?;
     let documents = args
@@ -74,18 +83,40 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         "hodoscope promote {release} --channel {}",
         context.config.channel
     );
+    let told = record(&release, pushed, &store, detector.report(), context, begun);
     let answer = Answer {
         release: &release,
         store,
         pushed,
         size_bytes,
         report: detector.report(),
+        tracked: told.tracked.as_ref(),
+        warnings: &told.warnings,
     };
+    let lines = tracking::lines(&told);
     context.answer(
         &answer,
-        format_args!("{verdict}\n{done}\n  next:     {next}"),
+        format_args!("{verdict}\n{done}\n  next:     {next}{lines}"),
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Registers the release in MLflow, beside the run of its training. An old release pushed once more stays what it is.
+fn record(
+    release: &ReleaseName,
+    pushed: Pushed,
+    store: &str,
+    report: &Report,
+    context: &Context,
+    begun: SystemTime,
+) -> Told {
+    let alias = (pushed == Pushed::Created).then_some(Alias::Candidate);
+    let activity = Activity::of_release("push", release, report.digest, alias)
+        .tag("store", store)
+        .metric("cost_call_seconds", report.cost.call_seconds)
+        .metric("cost_row_seconds", report.cost.row_seconds)
+        .document("gate.json", report);
+    tracking::track(context, activity, begun)
 }
 
 fn name(given: Option<DetectorName>, detector: &Detector) -> anyhow::Result<DetectorName> {

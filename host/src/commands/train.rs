@@ -4,19 +4,23 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use hodoscope_isolation_forest::{
     Contamination, InputFile, MaxFeatures, Progress, Report, Selection, Table, TrainOptions, emit,
     locate, train,
 };
+use hodoscope_registry::tracking::Tracked;
 use hodoscope_release::{DetectorName, Digest};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Context;
+use crate::tracking;
 
 mod objects;
+mod record;
 
 /// What to train on, and how.
 #[derive(Debug, clap::Args)]
@@ -83,11 +87,46 @@ struct Answer {
     labelled_anomalies: Option<u64>,
     warnings: Vec<String>,
     seconds: f64,
+    /// The run in MLflow, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracked: Option<Tracked>,
+}
+
+impl Answer {
+    fn new(
+        detector: &DetectorName,
+        component: PathBuf,
+        bytes: &[u8],
+        report: Report,
+        seconds: f64,
+    ) -> Self {
+        Self {
+            detector: detector.clone(),
+            component,
+            digest: Digest::of(bytes),
+            size_bytes: bytes.len(),
+            rows: report.rows,
+            features: report.features,
+            trees: report.trees,
+            sample_size: report.sample_size,
+            calibration_rows: report.calibration_rows,
+            threshold: report.threshold,
+            alert_rate: report.alert_rate,
+            exact: report.exact,
+            roc_auc: report.metrics.map(|metrics| metrics.roc_auc),
+            average_precision: report.metrics.map(|metrics| metrics.average_precision),
+            labelled_rows: report.metrics.map(|metrics| metrics.rows),
+            labelled_anomalies: report.metrics.map(|metrics| metrics.anomalies),
+            warnings: report.warnings,
+            seconds,
+            tracked: None,
+        }
+    }
 }
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let started = std::time::Instant::now();
+    let (started, begun) = (std::time::Instant::now(), SystemTime::now());
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads)
         .build();
@@ -110,38 +149,32 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let bar = Bar::new();
     let trained = pool.install(|| train(&mut table, &options, &bar));
     bar.finish();
-    let mut trained = trained?;
+    let mut trained = match trained {
+        Ok(trained) => trained,
+        Err(error) => {
+            record::failed(&args, &error, context, begun);
+            return Err(error.into());
+        }
+    };
     trained
         .forest
         .metadata
         .insert(0, ("name".to_owned(), args.name.to_string()));
     let component = pool.install(|| emit(&trained.forest, &trained.sections))?;
+    let training = trained.sections.training.take();
     let out = args
         .out
+        .clone()
         .unwrap_or_else(|| PathBuf::from(format!("{}.wasm", args.name)));
     write(&out, &component)?;
     let report = trained.report;
     let text = summary(&args.name, &out, &component, &report);
-    let answer = Answer {
-        detector: args.name,
-        component: out,
-        digest: Digest::of(&component),
-        size_bytes: component.len(),
-        rows: report.rows,
-        features: report.features,
-        trees: report.trees,
-        sample_size: report.sample_size,
-        calibration_rows: report.calibration_rows,
-        threshold: report.threshold,
-        alert_rate: report.alert_rate,
-        exact: report.exact,
-        roc_auc: report.metrics.map(|metrics| metrics.roc_auc),
-        average_precision: report.metrics.map(|metrics| metrics.average_precision),
-        labelled_rows: report.metrics.map(|metrics| metrics.rows),
-        labelled_anomalies: report.metrics.map(|metrics| metrics.anomalies),
-        warnings: report.warnings,
-        seconds: started.elapsed().as_secs_f64(),
-    };
+    let seconds = started.elapsed().as_secs_f64();
+    let mut answer = Answer::new(&args.name, out, &component, report, seconds);
+    let told = record::done(&args, &answer, training.as_ref(), context, begun);
+    let text = text + &tracking::lines(&told);
+    answer.warnings.extend(told.warnings);
+    answer.tracked = told.tracked;
     context.answer(&answer, text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,8 @@ use super::{ConfigError, Origin, Secret, Shown, Sources};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Plain,
+    /// An address that may hold a user and a password, which are not shown.
+    Address,
     Secret,
 }
 
@@ -93,6 +95,30 @@ impl<'a> Reader<'a> {
 
     pub(super) fn secret(&mut self, key: &'static str, about: &'static str) -> Option<Secret> {
         self.take(key, None, Kind::Secret, about).map(Secret)
+    }
+
+    /// An address, checked by `check` if it was given to us: one in a name that we share with other programs may be meant
+    /// for them. An empty text is none, so that a shared name can be switched off.
+    pub(super) fn address<E: Display>(
+        &mut self,
+        key: &'static str,
+        check: impl Fn(&str) -> Result<(), E>,
+        about: &'static str,
+    ) -> Option<Secret> {
+        let text = self.take(key, None, Kind::Address, about)?;
+        let shared = self
+            .sources
+            .find(key)
+            .is_some_and(|(_, origin)| origin == Origin::Shared);
+        if text.is_empty() {
+            return None;
+        }
+        if let Err(error) = check(&text)
+            && !shared
+        {
+            self.wrong(key, error);
+        }
+        Some(Secret(text))
     }
 
     pub(super) fn positive<T>(&mut self, key: &'static str, default: T, about: &'static str) -> T
@@ -178,6 +204,7 @@ impl<'a> Reader<'a> {
             value: match (kind, value) {
                 (_, None) => "(not set)".to_owned(),
                 (Kind::Secret, Some(_)) => "(secret)".to_owned(),
+                (Kind::Address, Some(text)) => without_user(text),
                 (Kind::Plain, Some(text)) => text.to_owned(),
             },
             origin,
@@ -197,7 +224,7 @@ impl<'a> Reader<'a> {
             Err(error) => {
                 match kind {
                     Kind::Plain => self.wrong(key, format_args!("`{text}`: {error}")),
-                    Kind::Secret => self.wrong(key, error),
+                    Kind::Secret | Kind::Address => self.wrong(key, error),
                 }
                 None
             }
@@ -216,6 +243,17 @@ impl<'a> Reader<'a> {
 )]
 fn unreachable_default<T>(key: &str) -> T {
     panic!("the default of `{key}` does not parse")
+}
+
+/// An address without `user:password@`.
+fn without_user(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let host = host.rsplit('@').next().unwrap_or(host);
+    format!("{scheme}://{host}{path}")
 }
 
 /// The known key that differs least, if it is near.

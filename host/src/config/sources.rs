@@ -18,12 +18,22 @@ const NOT_SETTINGS: [&str; 4] = [
     "HODOSCOPE_NO_SKIP",
 ];
 
+/// Names that other programs read, too, and the setting that each stands for. Ours win over them.
+const SHARED: [(&str, &str); 3] = [
+    ("MLFLOW_TRACKING_URI", "mlflow_tracking_uri"),
+    ("MLFLOW_TRACKING_TOKEN", "mlflow_token"),
+    ("MLFLOW_EXPERIMENT_NAME", "mlflow_experiment"),
+];
+
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Nobody set it.
     Default,
+    /// A name in the environment that other programs read, too.
+    #[serde(rename = "environment")]
+    Shared,
     /// `hodoscope.toml`.
     File,
     /// `HODOSCOPE_*`.
@@ -48,7 +58,7 @@ impl Sources {
         )]
         let environment: Vec<_> = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(key, _)| key.starts_with(PREFIX))
+            .filter(|(key, _)| key.starts_with(PREFIX) || shared(key).is_some())
             .collect();
         let from_environment = environment
             .iter()
@@ -90,12 +100,17 @@ impl Sources {
                 )),
             }
         }
+        let others = environment
+            .iter()
+            .filter_map(|(name, value)| Some((shared(name)?.to_owned(), value.clone())));
+        let others = others.collect();
         let environment = environment
             .into_iter()
             .filter(|(name, _)| !NOT_SETTINGS.contains(&name.as_str()) && !is_service_link(name))
             .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_lowercase(), value)));
         Self {
             layers: BTreeMap::from([
+                (Origin::Shared, others),
                 (Origin::File, file),
                 (Origin::Environment, environment.collect()),
                 (Origin::Flag, flags.into_iter().collect()),
@@ -136,7 +151,7 @@ impl fmt::Display for Origin {
         f.pad(match self {
             Self::Default => "default",
             Self::File => "file",
-            Self::Environment => "environment",
+            Self::Shared | Self::Environment => "environment",
             Self::Flag => "flag",
         })
     }
@@ -145,10 +160,20 @@ impl fmt::Display for Origin {
 fn place(key: &str, origin: Origin) -> String {
     match origin {
         Origin::Default => format!("default of `{key}`"),
+        Origin::Shared => {
+            let name = SHARED.into_iter().find(|(_, setting)| *setting == key);
+            name.map_or("the environment", |(name, _)| name).to_owned()
+        }
         Origin::File => format!("{DEFAULT_FILE}: `{key}`"),
         Origin::Environment => format!("{PREFIX}{}", key.to_uppercase()),
         Origin::Flag => format!("flag `{key}`"),
     }
+}
+
+/// The setting that another program's name stands for.
+fn shared(name: &str) -> Option<&'static str> {
+    let found = SHARED.into_iter().find(|(shared, _)| *shared == name);
+    found.map(|(_, key)| key)
 }
 
 /// A TOML value as the text that the environment would hold; `None` for a table.

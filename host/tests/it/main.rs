@@ -22,5 +22,6 @@ mod replay;
 mod routes;
 mod surface;
 mod swap;
+mod tracking;
 mod traffic;
 mod upload;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::batches::Entry;
-use super::runs::Run;
+use super::runs::{Run, settled};
 use super::wire::Wire;
 use super::{TrackingError, Version};
 
@@ -34,7 +34,7 @@ struct Tag {
     value: String,
 }
 
-/// Registers a release and points its alias to it; answers MLflow's number of the version.
+/// Registers a release and points its alias to it, if it wants one; answers MLflow's number of the version.
 pub(super) async fn register(
     wire: &Wire<'_>,
     run: &Run,
@@ -45,14 +45,16 @@ pub(super) async fn register(
         Some(number) => number,
         None => make_version(wire, run, version).await?,
     };
-    let body = json!({
-        "name": version.release.detector,
-        "alias": version.alias.as_str(),
-        "version": number,
-    });
-    let _: Value = wire
-        .post("set the alias", "registered-models/alias", &body)
-        .await?;
+    if let Some(alias) = version.alias {
+        let body = json!({
+            "name": version.release.detector,
+            "alias": alias.as_str(),
+            "version": number,
+        });
+        let _: Value = wire
+            .post("set the alias", "registered-models/alias", &body)
+            .await?;
+    }
     Ok(number)
 }
 
@@ -144,7 +146,7 @@ async fn make_version(
         .await;
     match made {
         Ok(made) => Ok(made.model_version.version),
-        Err(error) if error.is_ambiguous() => find(wire, version).await?.ok_or(error),
+        Err(error) if error.is_ambiguous() => settled(find(wire, version).await, error),
         Err(error) => Err(error),
     }
 }

@@ -79,7 +79,7 @@ pub(super) async fn experiment(wire: &Wire<'_>, name: &str) -> Result<String, Tr
     match made {
         Ok(made) => Ok(made.experiment_id),
         Err(error) if error.is_code("RESOURCE_ALREADY_EXISTS") || error.is_ambiguous() => {
-            find_experiment(wire, name).await?.ok_or(error)
+            settled(find_experiment(wire, name).await, error)
         }
         Err(error) => Err(error),
     }
@@ -131,14 +131,22 @@ pub(super) async fn open(
     match made {
         Ok(made) => Ok(made.run.into_run(true)),
         Err(error) if error.is_ambiguous() => {
-            let found = find(wire, experiment, RECORD_TAG, attempt.key).await?;
+            let found = find(wire, experiment, RECORD_TAG, attempt.key).await;
             Ok(Run {
                 own: true,
-                ..found.ok_or(error)?
+                ..settled(found, error)?
             })
         }
         Err(error) => Err(error),
     }
+}
+
+/// What a look after an ambiguous create found, or else why the create failed.
+pub(super) fn settled<T>(
+    found: Result<Option<T>, TrackingError>,
+    error: TrackingError,
+) -> Result<T, TrackingError> {
+    found.ok().flatten().ok_or(error)
 }
 
 /// The newest run of an experiment with this tag.

@@ -54,7 +54,7 @@ fn pushing() -> Record {
         version: Some(Version {
             release: release("pump@1.0.0"),
             digest: Digest::of(b"component"),
-            alias: Alias::Candidate,
+            alias: Some(Alias::Candidate),
         }),
         ended_ms: 1_795_564_009_000,
         ..training()
@@ -102,7 +102,7 @@ async fn a_training_becomes_a_run_and_a_push_registers_it() {
     assert_eq!(told.tracked.unwrap().model_version.as_deref(), Some("1"));
     // The same push again, and then as champion: still one version.
     let mut champion = pushing();
-    champion.version.as_mut().unwrap().alias = Alias::Champion;
+    champion.version.as_mut().unwrap().alias = Some(Alias::Champion);
     assert_eq!(track(&there, &pushing()).await.warnings, [] as [&str; 0]);
     assert_eq!(track(&there, &champion).await.warnings, [] as [&str; 0]);
 
