@@ -10,18 +10,6 @@ import yaml
 
 # What Prometheus and the operator add to every series of a host.
 SCRAPED = {"namespace", "pod", "job", "instance", "service", "container", "endpoint"}
-# Metrics that others add this session, with their labels; what telemetry exports replaces the line here.
-AWAITED = {
-    "hodoscope_capture_rows_total": {"detector", "version"},
-    "hodoscope_capture_dropped_rows_total": {"detector", "reason"},
-    "hodoscope_capture_put_failures_total": {"reason"},
-    "hodoscope_capture_lost_parts_total": set(),
-    "hodoscope_capture_bytes_total": set(),
-    "hodoscope_capture_backlog_files": set(),
-    "hodoscope_capture_backlog_bytes": set(),
-    "hodoscope_drift_verdict": {"detector", "verdict"},
-    "hodoscope_drift_verdict_age_seconds": {"detector"},
-}
 # Grafana's variables, as they are when nothing is chosen.
 VARIABLES = {"$__rate_interval": "1m", "$namespace": ".*", "$detector": ".*", "$version": ".*"}
 
@@ -59,7 +47,7 @@ def exported(root):
 def known(root):
     """Name of a series → its labels, for everything a query may name."""
     labels = {}
-    for name, own in {**AWAITED, **exported(root)}.items():
+    for name, own in exported(root).items():
         labels[name] = own | SCRAPED
         for end in ("_sum", "_count"):
             labels[name + end] = own | SCRAPED

@@ -16,7 +16,7 @@ root = Path(sys.argv[1])
 labels = known(root)
 cases = [t for case in yaml.safe_load((root / "verify/observe/tests.yaml").read_text())["tests"] for t in case["alert_rule_test"]]
 runbook = (root / "docs/runbook.md").read_text()
-commands = {path.stem for path in (root / "host/src/commands").glob("*.rs")} | {"drift", "merge", "replay", "healthcheck"}
+commands = {path.stem for path in (root / "host/src/commands").glob("*.rs")}
 
 
 def words(label):
@@ -27,7 +27,7 @@ def words(label):
     if label == "phase":
         return set(outside(root)["argocd_app_sync_total"]["values"]["phase"])
     if label == "reason":
-        return words("outcome") | {word for path in (root / "host/src/capture").glob("*.rs") for word in re.findall(r'"([a-z_]+)"', path.read_text())} | {"window_limit"}
+        return words("outcome") | {word for path in (root / "host/src/capture").glob("*.rs") for word in re.findall(r'"([a-z_]+)"', path.read_text())}
     sources = "host/engine/src/fault.rs host/engine/src/refusal.rs host/src/http/problem.rs host/src/source.rs host/src/follow/load.rs registry/src/store/error.rs"
     texts = [path.read_text() for path in map(root.joinpath, sources.split()) if path.exists()]
     return {"ok"} | {word for text in texts for word in re.findall(r'"([a-z_]+)"', text)}
