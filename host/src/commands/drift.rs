@@ -228,6 +228,7 @@ impl One<'_> {
             ("channel".to_owned(), context.config.channel.to_string()),
             ("window".to_owned(), look.window.to_string()),
             ("reason".to_owned(), reason),
+            ("request".to_owned(), format!("{}-{}", self.detector, look.window)),
         ]);
         context
             .block_on(forge.dispatch(workflow, &inputs, &MachineClock))?
