@@ -55,7 +55,7 @@ pub enum Forge {
     /// A repository on GitHub or a GitHub Enterprise server.
     GitHub(Box<GitHub>),
     /// A bare repository on this machine.
-    LocalGit(LocalGit),
+    LocalGit(Box<LocalGit>),
 }
 
 impl Forge {
@@ -67,7 +67,9 @@ impl Forge {
             ForgeLocation::GitHub { owner, repo } => {
                 GitHub::open(owner, repo, options).map(|github| Self::GitHub(Box::new(github)))
             }
-            ForgeLocation::LocalGit(path) => LocalGit::open(path, options).map(Self::LocalGit),
+            ForgeLocation::LocalGit(path) => {
+                LocalGit::open(path, options).map(|local| Self::LocalGit(Box::new(local)))
+            }
         }
     }
 
