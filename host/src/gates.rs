@@ -3,6 +3,7 @@
 
 mod anchor;
 mod backtest;
+mod chance;
 mod conformance;
 mod cost;
 mod expectations;
@@ -15,6 +16,7 @@ mod volume;
 use std::path::Path;
 
 use hodoscope_engine::{Detector, Limits};
+use hodoscope_isolation_forest::Forest;
 use hodoscope_release::evidence::{Class, Gate, GatePolicy};
 use hodoscope_release::window::ShadowCounts;
 
@@ -44,6 +46,9 @@ pub struct Inputs<'a> {
     pub expectations: Option<&'a Path>,
     /// How forests of the two halves of the data get on; retraining measures it.
     pub halves: Option<Halves>,
+    /// Forests that differ from the candidate by chance only; retraining grows them. Empty: every difference counts
+    /// in full, also what chance alone makes.
+    pub sisters: &'a [Forest],
     /// What a shadow run counted.
     pub shadow: Option<&'a ShadowCounts>,
     /// The host's limits.
@@ -70,12 +75,13 @@ impl Inputs<'_> {
 /// Measures every gate, in the order of `docs/gates.md`. Call it within the rayon pool whose threads it may use.
 pub fn run_gates(inputs: &Inputs<'_>) -> Vec<Gate> {
     type Measure = fn(&Inputs<'_>) -> anyhow::Result<Vec<Gate>>;
-    let measures: [(&str, Class, Measure); 9] = [
+    let measures: [(&str, Class, Measure); 10] = [
         ("conformance", Class::Integrity, conformance::measure),
         ("expectations", Class::Integrity, expectations::measure),
         ("shape", Class::Integrity, shape::measure),
         ("injected", Class::Integrity, injected::measure),
         ("backtest", Class::Similarity, backtest::measure),
+        ("forgiven", Class::Similarity, shape::measure_forgiven),
         ("halves", Class::Similarity, shape::measure_halves),
         ("anchor", Class::Similarity, anchor::measure),
         ("cost", Class::Integrity, cost::measure),

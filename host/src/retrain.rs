@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use hodoscope_engine::Detector;
 use hodoscope_isolation_forest::{
-    Divided, EmitError, MAX_COMPONENT_BYTES, TrainError, emit, train_divided,
+    Divided, EmitError, Forest, TrainError, TrainOptions, Trained, emit, fit_rows, train_divided,
 };
 use hodoscope_release::Digest;
 use hodoscope_release::evidence::{Data, Provenance};
@@ -24,6 +24,8 @@ pub use inherit::target_rate;
 
 /// The column of captured rows with what became known of them later.
 pub const LABEL_COLUMN: &str = "hodoscope.label";
+/// Forests that are grown beside the candidate.
+const SISTERS: u64 = 6;
 /// The key of a component's metadata with the release whose options it took over.
 const ORIGIN_KEY: &str = "retrained-from";
 
@@ -33,9 +35,9 @@ pub struct RetrainPolicy {
     /// The share of rows with the champion's highest scores that the trees are not shown. Anomalies among the rows make
     /// their like look normal (arXiv:2511.21378).
     pub drop_highest: f64,
-    /// Whether the trees are shown one of several equal rows only. Turn it off for features with few values, where
-    /// equal rows are no copies.
-    pub drop_copies: bool,
+    /// Of several equal rows the trees are shown one, unless more than this share of the rows would go: then the features
+    /// have few values by nature, and equal rows are no copies. 0 keeps all, 1 always drops.
+    pub drop_copies_up_to: f64,
     /// More rows than this are thinned out by a hash of their number.
     pub most_rows: usize,
     /// Fewer rows than this are refused.
@@ -46,7 +48,7 @@ impl Default for RetrainPolicy {
     fn default() -> Self {
         Self {
             drop_highest: 0.01,
-            drop_copies: true,
+            drop_copies_up_to: 0.2,
             most_rows: 400_000,
             least_rows: 500,
         }
@@ -83,6 +85,9 @@ pub struct Retrained {
     pub labels: Option<Vec<f64>>,
     /// How forests of the older and of the newer half get on with each other's rows; none if there are too few.
     pub halves: Option<Halves>,
+    /// Forests of the same options, other seeds and rows drawn from the same: how far they differ is what chance alone
+    /// makes of a figure.
+    pub sisters: Vec<Forest>,
 }
 
 /// Why there is no candidate.
@@ -159,33 +164,12 @@ pub fn retrain(
         &inherited,
     )?;
     inherit::describe(&mut trained.forest, champion);
-    let mut provenance = Provenance {
-        trainer: String::new(),
-        options: std::collections::BTreeMap::new(),
-        seed: Some(inherited.seed),
-        data_digest: Some(digest),
-        parent: Some(champion.digest()),
-    };
-    if let Some(training) = &mut trained.sections.training {
-        let options = &mut training.options;
-        options.insert("drop-highest".to_owned(), json!(policy.drop_highest));
-        options.insert("drop-copies".to_owned(), json!(policy.drop_copies));
-        provenance.trainer.clone_from(&training.trainer);
-        provenance.options.clone_from(options);
-    }
+    let provenance = provenance(&mut trained, champion, policy, inherited.seed);
     let component = emit(&trained.forest, &trained.sections)?;
-    debug_assert!(component.len() <= MAX_COMPONENT_BYTES);
     let mut data = gathered.data;
-    data.rows_used = divided.trees.rows() as u64;
-    data.rows_held_out = divided.held_out.rows() as u64;
-    data.excluded.extend(divided.excluded);
-    data.digest = Some(digest);
-    data.notes.extend(divided.notes);
-    data.notes.push(
-        "the tenant or source of a row is not captured, so none can be held below a share of the rows"
-            .to_owned(),
-    );
+    account(&mut data, &divided);
     let halves = halves::measure(&divided.trees, &divided.held_out, &divided.ages, &inherited)?;
+    let sisters = sisters(&divided.trees, &inherited)?;
     Ok(Retrained {
         digest: Digest::of(&component),
         component,
@@ -196,5 +180,62 @@ pub fn retrain(
         held_out: divided.held_out,
         labels: divided.labels,
         halves,
+        sisters,
     })
+}
+
+/// Says in the component how its rows were guarded, and for the evidence how it was made.
+fn provenance(
+    trained: &mut Trained,
+    champion: &Detector,
+    policy: &RetrainPolicy,
+    seed: u64,
+) -> Provenance {
+    let mut provenance = Provenance {
+        trainer: String::new(),
+        options: std::collections::BTreeMap::new(),
+        seed: Some(seed),
+        data_digest: None,
+        parent: Some(champion.digest()),
+    };
+    if let Some(training) = &mut trained.sections.training {
+        let options = &mut training.options;
+        options.insert("drop-highest".to_owned(), json!(policy.drop_highest));
+        options.insert(
+            "drop-copies-up-to".to_owned(),
+            json!(policy.drop_copies_up_to),
+        );
+        provenance.trainer.clone_from(&training.trainer);
+        provenance.options.clone_from(options);
+        provenance.data_digest = training.data_digest;
+    }
+    provenance
+}
+
+/// Which rows became what.
+fn account(data: &mut Data, parts: &rows::Parts) {
+    data.rows_used = parts.trees.rows() as u64;
+    data.rows_held_out = parts.held_out.rows() as u64;
+    data.excluded.extend(parts.excluded.iter().cloned());
+    data.digest = Some(parts.digest);
+    data.notes.extend(parts.notes.iter().cloned());
+    data.notes.push(
+        "the tenant or source of a row is not captured, so none can be held below a share of the rows"
+            .to_owned(),
+    );
+}
+
+/// Each sees rows drawn with replacement from the trees' (a bootstrap, Efron 1979), so that the choice of rows counts as
+/// chance, too.
+fn sisters(trees: &Frame, options: &TrainOptions) -> Result<Vec<Forest>, TrainError> {
+    (1..=SISTERS)
+        .map(|sister| {
+            let drawn = rows::drawn(trees.rows(), sister);
+            let options = TrainOptions {
+                seed: options.seed.wrapping_add(sister),
+                ..options.clone()
+            };
+            fit_rows(&trees.pick(&drawn).narrow(), trees.names(), &options)
+        })
+        .collect()
 }

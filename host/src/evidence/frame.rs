@@ -121,6 +121,12 @@ impl Frame {
         self.pick(&places)
     }
 
+    /// All values as forests see them: single precision, infinities at its ends.
+    pub fn narrow(&self) -> Vec<f32> {
+        let narrow = |value: &f64| (*value as f32).clamp(f32::MIN, f32::MAX);
+        self.values.iter().map(narrow).collect()
+    }
+
     /// The values of one feature.
     pub fn column(&self, feature: usize) -> impl Iterator<Item = f64> + '_ {
         self.values

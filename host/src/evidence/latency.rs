@@ -1,5 +1,5 @@
 //! How long calls take, for two detectors in turn, so that whatever disturbs the machine disturbs both. Calls are made in
-//! rounds; a figure is the median of the rounds', which one disturbed round does not move.
+//! rounds; a figure is that of the calmest round, because everything that disturbs a round makes it longer.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::frame::Frame;
 use super::statistics::{quantile, sorted};
 
 /// Rounds of calls.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 7;
 /// Calls with one row in each round.
 const SINGLES: usize = 400;
 /// Calls with [`MANY`] rows in each round.
@@ -41,10 +41,19 @@ pub fn latencies(
     Ok(Some((latency(one.0, many.0), latency(one.1, many.1))))
 }
 
-/// The larger of the two ratios of p99, candidate over current.
+/// A median within this multiple is no slower.
+const SAME_MEDIAN: f64 = 1.1;
+
+/// How much slower the candidate is, the worse of the two sizes: the ratio of p99, or of the median where that is no
+/// slower (a longer tail alone is the machine's).
 pub fn latency_ratio(current: &Latency, candidate: &Latency) -> f64 {
     let ratio = |current: CallLatency, candidate: CallLatency| {
-        candidate.p99_us / current.p99_us.max(f64::MIN_POSITIVE)
+        let median = candidate.p50_us / current.p50_us.max(f64::MIN_POSITIVE);
+        if median <= SAME_MEDIAN {
+            median
+        } else {
+            candidate.p99_us / current.p99_us.max(f64::MIN_POSITIVE)
+        }
     };
     ratio(current.one_row, candidate.one_row)
         .max(ratio(current.hundred_rows, candidate.hundred_rows))
@@ -85,12 +94,11 @@ fn pair(
         }
     }
     let figure = |rounds: &[(f64, f64)]| {
-        let median = |of: fn(&(f64, f64)) -> f64| {
-            quantile(&sorted(&rounds.iter().map(of).collect::<Vec<_>>()), 0.5).unwrap_or_default()
-        };
+        let least =
+            |of: fn(&(f64, f64)) -> f64| rounds.iter().map(of).fold(f64::INFINITY, f64::min);
         CallLatency {
-            p50_us: median(|round| round.0),
-            p99_us: median(|round| round.1),
+            p50_us: least(|round| round.0),
+            p99_us: least(|round| round.1),
         }
     };
     let [one, other] = &rounds;

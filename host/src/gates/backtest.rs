@@ -4,9 +4,9 @@
 use hodoscope_isolation_forest::metrics;
 use hodoscope_release::evidence::{Class, Gate, Limit};
 
-use super::Inputs;
 use super::random::Random;
 use super::volume::Curve;
+use super::{Inputs, chance};
 use crate::evidence::Frame;
 use crate::evidence::statistics::{quantile, sorted};
 
@@ -82,22 +82,38 @@ fn unlabelled(
     champion: &hodoscope_engine::Detector,
 ) -> anyhow::Result<Vec<Gate>> {
     let rows = inputs.held_out.spread(MASS_ROWS);
-    let volume = volume_rows(inputs.held_out);
+    let drawn = volume_rows(inputs.held_out);
     let curve = |detector| -> anyhow::Result<Curve> {
-        Ok(Curve::new(&rows.score(detector)?, &volume.score(detector)?))
+        Ok(Curve::new(&rows.score(detector)?, &drawn.score(detector)?))
     };
     let (own, of_champion) = (curve(inputs.candidate)?, curve(champion)?);
     let end = of_champion.end_price();
     let (excess, excess_before) = (own.excess_mass(end), of_champion.excess_mass(end));
     let (volume, volume_before) = (own.mass_volume(), of_champion.mass_volume());
     let ratio = |now: f64, before: f64| now / before.max(f64::MIN_POSITIVE);
+    let mass = chance::rows(inputs.held_out);
+    let sisters: Vec<Curve> = inputs
+        .sisters
+        .iter()
+        .map(|sister| {
+            Curve::new(
+                &chance::scores(sister, &mass),
+                &chance::scores(sister, &drawn),
+            )
+        })
+        .collect();
+    let wider = |figure: &dyn Fn(&Curve) -> f64| {
+        chance::width(&sisters.iter().map(figure).collect::<Vec<_>>())
+    };
+    let excess_width = wider(&|curve| ratio(curve.excess_mass(end), excess_before));
+    let volume_width = wider(&|curve| ratio(curve.mass_volume(), volume_before));
     let [_, excess_name, volume_name] = NAMES;
     Ok(vec![
         Gate::measured(
             excess_name,
             Class::Similarity,
             ratio(excess, excess_before),
-            Limit::at_least(inputs.policy.excess_mass_ratio, 1.0),
+            Limit::at_least(inputs.policy.excess_mass_ratio - excess_width, 1.0),
             inputs.policy,
             format!("mean excess mass {excess:.4}, the champion's {excess_before:.4}"),
         ),
@@ -105,7 +121,7 @@ fn unlabelled(
             volume_name,
             Class::Similarity,
             ratio(volume, volume_before),
-            Limit::at_most(inputs.policy.mass_volume_ratio, 1.0),
+            Limit::at_most(inputs.policy.mass_volume_ratio + volume_width, 1.0),
             inputs.policy,
             format!("needs {volume:.5} of the volume, the champion {volume_before:.5}"),
         ),

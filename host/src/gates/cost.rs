@@ -1,4 +1,5 @@
-//! What the candidate costs: latency against the champion's, and size, memory and load time against the host's limits.
+//! What the candidate costs: latency against the champion's, and size, memory and load time against the host's limits. A
+//! richer world makes deeper trees, so that a slower candidate is for a person to judge; one beyond the limits is broken.
 
 use hodoscope_release::evidence::{Class, Gate, Limit};
 
@@ -43,7 +44,7 @@ pub(super) fn measure(inputs: &Inputs<'_>) -> anyhow::Result<Vec<Gate>> {
 
 fn latency(inputs: &Inputs<'_>) -> anyhow::Result<Gate> {
     const NAME: &str = "cost.latency";
-    let absent = |reason: &str| Ok(Gate::not_applicable(NAME, Class::Integrity, reason));
+    let absent = |reason: &str| Ok(Gate::not_applicable(NAME, Class::Similarity, reason));
     let Some(champion) = inputs.champion else {
         return absent("there is no champion");
     };
@@ -72,7 +73,7 @@ fn latency(inputs: &Inputs<'_>) -> anyhow::Result<Gate> {
     let (ratio, reason) = best;
     Ok(Gate::measured(
         NAME,
-        Class::Integrity,
+        Class::Similarity,
         ratio,
         limit,
         inputs.policy,

@@ -5,7 +5,7 @@ use hodoscope_engine::Detector;
 use hodoscope_release::evidence::{Class, Gate, Limit};
 
 use super::random::Random;
-use super::{Inputs, cut, percent, share_above};
+use super::{Inputs, chance, cut, percent, share_above};
 use crate::evidence::Frame;
 use crate::evidence::statistics::{quantile, sorted};
 
@@ -79,6 +79,13 @@ pub(super) fn measure(inputs: &Inputs<'_>) -> anyhow::Result<Vec<Gate>> {
         Some(champion) => cut(&rows.score(champion)?, share),
         None => 0.0,
     };
+    let untouched = chance::rows(rows);
+    let sister_cuts: Vec<f64> = inputs
+        .sisters
+        .iter()
+        .map(|sister| cut(&chance::scores(sister, &untouched), share))
+        .collect();
+    let mut sister_sums = vec![0.0; sister_cuts.len()];
     let mut gates = Vec::new();
     let (mut found, mut found_by_champion, mut kinds) = (0.0, 0.0, 0.0);
     for kind in Injection::ALL {
@@ -101,42 +108,67 @@ pub(super) fn measure(inputs: &Inputs<'_>) -> anyhow::Result<Vec<Gate>> {
             Some(champion) => recall(champion, cut_champion)?,
             None => None,
         };
-        gates.push(gate(inputs, kind, own, of_champion));
+        let of_sisters: Vec<f64> = inputs
+            .sisters
+            .iter()
+            .zip(&sister_cuts)
+            .map(|(sister, cut)| share_above(&chance::scores(sister, &made), *cut))
+            .collect();
+        let width = chance::width(&of_sisters);
+        gates.push(gate(inputs, kind, (own, of_champion), width));
+        for (sum, recall) in sister_sums.iter_mut().zip(&of_sisters) {
+            *sum += recall;
+        }
         if let (Some(own), Some(of_champion)) = (own, of_champion) {
             found += own;
             found_by_champion += of_champion;
             kinds += 1.0;
         }
     }
-    let overall = if kinds > 0.0 {
-        let loss = (found_by_champion - found) / kinds;
-        Gate::measured(
-            "injected",
-            Class::Integrity,
-            loss,
-            Limit::at_most(inputs.policy.injected_collapse, 0.0),
-            inputs.policy,
-            format!(
-                "finds {} of all injected anomalies, the champion {}",
-                percent(found / kinds),
-                percent(found_by_champion / kinds)
-            ),
-        )
-    } else {
-        Gate::not_applicable("injected", Class::Integrity, "there is no champion")
-    };
+    let overall = overall(inputs, (found, found_by_champion), kinds, &sister_sums);
     gates.insert(0, overall);
     Ok(gates)
 }
 
-fn gate(inputs: &Inputs<'_>, kind: Injection, own: Option<f64>, of_champion: Option<f64>) -> Gate {
+/// Recall over all kinds; the sums are over that many kinds.
+fn overall(
+    inputs: &Inputs<'_>,
+    (found, found_by_champion): (f64, f64),
+    kinds: f64,
+    sister_sums: &[f64],
+) -> Gate {
+    const NAME: &str = "injected";
+    if kinds == 0.0 {
+        return Gate::not_applicable(NAME, Class::Integrity, "there is no champion");
+    }
+    let widened = inputs.policy.injected_collapse + chance::width(sister_sums) / kinds;
+    Gate::measured(
+        NAME,
+        Class::Integrity,
+        (found_by_champion - found) / kinds,
+        Limit::at_most(widened, 0.0),
+        inputs.policy,
+        format!(
+            "finds {} of all injected anomalies, the champion {}",
+            percent(found / kinds),
+            percent(found_by_champion / kinds)
+        ),
+    )
+}
+
+fn gate(
+    inputs: &Inputs<'_>,
+    kind: Injection,
+    (own, of_champion): (Option<f64>, Option<f64>),
+    width: f64,
+) -> Gate {
     let class = Class::Similarity;
     match (own, of_champion) {
         (Some(own), Some(of_champion)) => Gate::measured(
             kind.name(),
             class,
             of_champion - own,
-            Limit::at_most(inputs.policy.injected_loss, 0.0),
+            Limit::at_most(inputs.policy.injected_loss + width, 0.0),
             inputs.policy,
             format!(
                 "finds {}, the champion {}",

@@ -132,6 +132,52 @@ fn alert_rate(inputs: &Inputs<'_>) -> anyhow::Result<Vec<Gate>> {
     Ok(limits.map(gate).to_vec())
 }
 
+/// Rows that raised an alarm and no longer would: the champion's alarms, and the anchor's, of which little by little many
+/// are forgiven. A new world and a poisoned one look the same from here; a person can tell whether those alarms were false.
+pub(super) fn measure_forgiven(inputs: &Inputs<'_>) -> anyhow::Result<Vec<Gate>> {
+    const NAME: &str = "forgiven";
+    let absent = |reason: &str| vec![Gate::not_applicable(NAME, Class::Similarity, reason)];
+    let (Some(target), Some(now)) = (inputs.target(), inputs.candidate.description().threshold)
+    else {
+        return Ok(absent("nobody said which share of the rows shall alert"));
+    };
+    let after = inputs.held_out.score(inputs.candidate)?;
+    let count = after.len().max(1) as f64;
+    let mut worst: Option<(usize, String)> = None;
+    for (whose, earlier) in [("champion", inputs.champion), ("anchor", inputs.anchor)] {
+        let Some((earlier, then)) =
+            earlier.and_then(|earlier| Some((earlier, earlier.description().threshold?)))
+        else {
+            continue;
+        };
+        let before = inputs.held_out.score(earlier)?;
+        let alarms = before.iter().filter(|score| **score >= then).count();
+        let judged = before.iter().zip(&after);
+        let forgiven = judged.filter(|(a, b)| **a >= then && **b < now).count();
+        if worst.as_ref().is_none_or(|(most, _)| forgiven > *most) {
+            let rows = after.len();
+            let reason = format!(
+                "{forgiven} of the {whose}'s {alarms} alarms in {rows} rows would no longer be raised"
+            );
+            worst = Some((forgiven, reason));
+        }
+    }
+    let Some((forgiven, reason)) = worst else {
+        return Ok(absent("there is no earlier release with a threshold"));
+    };
+    let most = inputs.policy.forgiven_factor * target;
+    let limit = Limit::at_most(most + 2.0 * (most / count).sqrt(), 0.0);
+    let share = forgiven as f64 / count;
+    Ok(vec![Gate::measured(
+        NAME,
+        Class::Similarity,
+        share,
+        limit,
+        inputs.policy,
+        reason,
+    )])
+}
+
 /// The alert rate of each half's forest on the other half's rows.
 pub(super) fn measure_halves(inputs: &Inputs<'_>) -> anyhow::Result<Vec<Gate>> {
     let Some(halves) = inputs.halves else {

@@ -143,6 +143,7 @@ impl Job<'_> {
             window: None,
             expectations: Some(&expectations),
             halves: retrained.halves,
+            sisters: &retrained.sisters,
             shadow,
             limits: &limits,
             policy: &policy,

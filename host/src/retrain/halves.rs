@@ -35,9 +35,7 @@ pub(super) fn measure(
     let part = |frame: &Frame, ages: &[bool], newer: bool| -> Vec<f32> {
         let rows = ages.iter().enumerate().filter(|(_, age)| **age == newer);
         let rows: Vec<usize> = rows.map(|(row, _)| row).collect();
-        let values = frame.pick(&rows);
-        let finite = |value: &f64| (*value as f32).clamp(f32::MIN, f32::MAX);
-        values.values().iter().map(finite).collect()
+        frame.pick(&rows).narrow()
     };
     let width = held_out.width();
     let known = [false, true].map(|newer| part(held_out, &ages.1, newer));

@@ -16,8 +16,6 @@ use crate::rows::Table;
 const HELD_OUT_MOST: usize = 131_072;
 /// The trees are given at most this share of the rows.
 const TREES_SHARE: f64 = 0.5;
-/// Copies beyond this share of the rows are worth a word.
-const COPIES_WORTH_A_WORD: f64 = 0.2;
 
 /// All rows, in the order in which they were read.
 pub(super) struct Gathered {
@@ -116,16 +114,17 @@ pub(super) fn divide(
     }
     held_out.truncate(HELD_OUT_MOST);
     let (mut excluded, mut notes) = (Vec::new(), Vec::new());
-    if policy.drop_copies {
-        let before = trees.len();
-        trees.dedup_by(|a, b| compared(frame.row(*a), frame.row(*b)) == Ordering::Equal);
-        let copies = before - trees.len();
+    let before = trees.len();
+    let mut single = trees.clone();
+    single.dedup_by(|a, b| compared(frame.row(*a), frame.row(*b)) == Ordering::Equal);
+    let copies = before - single.len();
+    if copies as f64 <= policy.drop_copies_up_to * before as f64 {
         exclude(&mut excluded, "duplicate", copies as u64);
-        if copies as f64 > COPIES_WORTH_A_WORD * before as f64 {
-            notes.push(format!(
-                "{copies} of {before} rows were exact copies of others; if the features have few values by nature, keep copies"
-            ));
-        }
+        trees = single;
+    } else {
+        notes.push(format!(
+            "{copies} of {before} rows equal others: the features have few values, so equal rows count as often as they came"
+        ));
     }
     let highest = highest(frame, &trees, champion, policy.drop_highest)?;
     exclude(&mut excluded, "highest_scores", highest.len() as u64);
@@ -227,6 +226,12 @@ fn mixed(value: u64) -> u64 {
 /// In 0..1.
 fn unit(hash: u64) -> f64 {
     (hash >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// As many numbers below `rows` as there are, drawn with replacement.
+pub(super) fn drawn(rows: usize, seed: u64) -> Vec<usize> {
+    let drawn = |at: usize| (unit(mixed(mixed(seed) ^ at as u64)) * rows as f64) as usize;
+    (0..rows).map(drawn).collect()
 }
 
 fn digest(frame: &Frame, order: &[(u64, usize)]) -> Digest {

@@ -10,15 +10,20 @@
 
 mod binary;
 mod capture;
+mod clouds;
 mod drift;
 mod formats;
+mod gating;
+mod honest;
 mod host;
 mod life;
 mod offline;
 mod oip;
+mod poison;
 mod releases;
 mod reload;
 mod replay;
+mod retraining;
 mod routes;
 mod surface;
 mod swap;

@@ -86,7 +86,7 @@ pub struct Latency {
     pub hundred_rows: CallLatency,
 }
 
-/// Latencies of calls of one size, in microseconds.
+/// Latencies of calls of one size, in microseconds, in the calmest of several rounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CallLatency {
     /// The median.

@@ -31,6 +31,8 @@ pub struct GatePolicy {
     pub alert_rate_factors: (f64, f64),
     /// The alert rate that no release may exceed unless its target is higher.
     pub alert_rate_cap: f64,
+    /// Held-out rows that the champion (or the anchor) alerts on and the candidate does not, as a multiple of the target.
+    pub forgiven_factor: f64,
     /// The share of the anchor's rows that may be judged otherwise than the anchor did.
     pub anchor_flips: f64,
     /// The 99th percentile of the latency of a call, as a multiple of the champion's.
@@ -60,6 +62,7 @@ impl Default for GatePolicy {
             rank_correlation: 0.8,
             alert_rate_factors: (0.5, 2.0),
             alert_rate_cap: 0.05,
+            forgiven_factor: 1.0,
             anchor_flips: 0.10,
             p99_ratio: 1.2,
             halves_factor: 3.0,
