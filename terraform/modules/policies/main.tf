@@ -20,6 +20,16 @@ locals {
     { Sid = "CreateReleases", Effect = "Allow", Action = ["s3:PutObject"], Resource = local.creatable },
     { Sid = "ReadReleases", Effect = "Allow", Action = ["s3:GetObject"], Resource = concat(local.creatable, ["${local.releases}/yanked/*"]) },
   ]
+  # The drift job looks for the candidate that it, or another run, made before, and for the next free version.
+  list_releases = [
+    {
+      Sid       = "ListReleases"
+      Effect    = "Allow"
+      Action    = ["s3:ListBucket"]
+      Resource  = [local.releases]
+      Condition = { StringLike = { "s3:prefix" = ["index/*", "yanked/*"] } }
+    },
+  ]
   read_captured = [
     {
       Sid       = "ListCaptured"

@@ -14,7 +14,7 @@ locals {
     { Sid = "EncryptAndDecrypt", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = [var.key_arns.releases] },
   ])
 
-  drift = concat(local.create_releases, local.read_captured, [
+  drift = concat(local.create_releases, local.list_releases, local.read_captured, [
     { Sid = "WriteVerdicts", Effect = "Allow", Action = ["s3:PutObject"], Resource = local.verdicts },
     { Sid = "EncryptAndDecrypt", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = values(var.key_arns) },
   ])

@@ -66,11 +66,11 @@ run "the_drift_job_reads_traffic_writes_verdicts_and_creates_releases" {
     error_message = "drift writes something else than releases and verdicts: it must never write the traffic that it judges"
   }
   assert {
-    condition = one([for s in jsondecode(output.pods.drift).Statement : s if contains(s.Action, "s3:ListBucket")]) == {
-      Sid       = "ListCaptured", Effect = "Allow", Action = ["s3:ListBucket"], Resource = ["arn:aws:s3:::capture"]
-      Condition = { StringLike = { "s3:prefix" = ["capture/v1/*", "profiles/v1/*"] } }
+    condition = { for s in jsondecode(output.pods.drift).Statement : one(s.Resource) => s.Condition.StringLike["s3:prefix"] if contains(s.Action, "s3:ListBucket") } == {
+      "arn:aws:s3:::capture"  = ["capture/v1/*", "profiles/v1/*"]
+      "arn:aws:s3:::releases" = ["index/*", "yanked/*"]
     }
-    error_message = "drift must list captured rows and profiles, and nothing else"
+    error_message = "drift must list captured rows and profiles and the releases' index, and nothing else"
   }
 }
 
