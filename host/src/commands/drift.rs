@@ -3,10 +3,12 @@
 //! code says whether the run did its work, not what it found.
 
 mod answer;
+mod record;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use hodoscope_registry::channels;
@@ -77,7 +79,11 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             detector: &detector,
             wanted: &wanted,
         };
-        let found = pool.install(|| one.run());
+        let begun = SystemTime::now();
+        let mut found = pool.install(|| one.run());
+        if let (Ok(found), false) = (&mut found, args.dry_run) {
+            found.warnings = record::record(context, &detector, found, begun);
+        }
         if let Err(error) = &found {
             tracing::error!(detector.name = %detector, "the drift run of {detector} failed: {error:#}");
         }
@@ -169,6 +175,7 @@ impl One<'_> {
             }
             Made::Candidate(candidate) => {
                 found.candidate = Some(candidate.entry.clone());
+                found.fresh = candidate.fresh;
                 if self.args.propose {
                     found.proposal = Some(self.propose(look, &candidate)?);
                 }
@@ -228,7 +235,10 @@ impl One<'_> {
             ("channel".to_owned(), context.config.channel.to_string()),
             ("window".to_owned(), look.window.to_string()),
             ("reason".to_owned(), reason),
-            ("request".to_owned(), format!("{}-{}", self.detector, look.window)),
+            (
+                "request".to_owned(),
+                format!("{}-{}", self.detector, look.window),
+            ),
         ]);
         context
             .block_on(forge.dispatch(workflow, &inputs, &MachineClock))?

@@ -325,3 +325,30 @@ fn a_job_killed_after_any_step_is_finished_by_the_next() {
         }
     }
 }
+
+/// MLflow is not there, so the record of the run lies in its folder as it would be sent.
+#[test]
+fn a_run_is_recorded_with_its_effects_and_its_candidate() {
+    let folder = worn();
+    let answer = folder.run(&format!(
+        "{JOB} --set mlflow_tracking_uri=http://127.0.0.1:1"
+    ));
+    let warnings = found(&answer)["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1, "{}", told(&answer));
+    let kept = std::fs::read_dir(folder.path(".hodoscope/tracking")).unwrap();
+    let kept: Vec<_> = kept.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let kept: Value = serde_json::from_slice(&std::fs::read(&kept[0]).unwrap()).unwrap();
+    let record = &kept["record"];
+    assert_eq!(record["experiment"], "hodoscope/pump");
+    assert_eq!(record["tags"]["verdict"], "drifted");
+    assert!(
+        record["metrics"]["score/psi"].as_f64().unwrap() > 0.0,
+        "{record}"
+    );
+    assert_eq!(record["version"]["release"], "pump@1.1.0");
+    assert_eq!(record["version"]["alias"], "candidate");
+    let names = record["artifacts"].as_array().unwrap().iter();
+    let names: Vec<_> = names.map(|artifact| &artifact["name"]).collect();
+    assert_eq!(names, ["drift.json", "evidence.json"]);
+}

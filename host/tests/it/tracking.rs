@@ -42,7 +42,7 @@ fn states(home: &Path) -> Vec<Value> {
 #[test]
 fn train_and_push_do_their_work_whatever_mlflow_does() {
     let home = tempfile::tempdir().unwrap();
-    let rows = (0..300).map(|row| format!("{},{}\n", row % 17, row % 5));
+    let rows = (0..3000).map(|row| format!("{},{}\n", row % 17, row % 5));
     let table = "a,b\n".to_owned() + &rows.collect::<String>();
     std::fs::write(home.path().join("t.csv"), table).unwrap();
     let train = "train t.csv --name pump --output json";

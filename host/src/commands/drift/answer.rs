@@ -36,12 +36,18 @@ pub(super) struct Detected {
     pub(super) no_candidate: Option<String>,
     /// The candidate in the store.
     pub(super) candidate: Option<IndexEntry>,
+    /// Whether this run put it there.
+    #[serde(skip)]
+    pub(super) fresh: bool,
     /// What was measured of it, also if it was refused.
     pub(super) evidence: Option<Evidence>,
     /// What the forge answered.
     pub(super) proposal: Option<Proposed>,
     /// The workflow that was started.
     pub(super) dispatched: Option<String>,
+    /// What went wrong beside it, for instance while MLflow was told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<String>,
 }
 
 impl Answer {
@@ -70,9 +76,11 @@ impl Detected {
             files: Vec::new(),
             no_candidate: None,
             candidate: None,
+            fresh: false,
             evidence: None,
             proposal: None,
             dispatched: None,
+            warnings: Vec::new(),
         }
     }
 }
@@ -139,6 +147,7 @@ impl fmt::Display for Detected {
         for file in &self.files {
             write!(f, "\n  {}", file.display())?;
         }
-        Ok(())
+        let mut warnings = self.warnings.iter();
+        warnings.try_for_each(|warning| write!(f, "\n  note: {warning}"))
     }
 }
