@@ -357,12 +357,8 @@ impl World {
         } else {
             target.to_owned()
         };
-        let writes = request.method != "GET"
-            && !(graphql
-                && !body["query"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .starts_with("mutation"));
+        let query = body["query"].as_str().unwrap_or_default();
+        let writes = request.method != "GET" && (!graphql || query.starts_with("mutation"));
         let seen = Seen {
             job: job.to_owned(),
             method: request.method.clone(),
