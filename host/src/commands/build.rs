@@ -119,18 +119,13 @@ fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
             "the input is no WebAssembly; pass a detector's folder, a core module or a component"
         );
     }
-    let plain = encode_as_is(module);
-    if plain.is_ok() || has_component_type(module) {
-        return plain;
+    if has_component_type(module) {
+        return encode_as_is(module);
     }
-    let mut last = plain;
-    for world in WORLDS {
-        last = embed(module, world).and_then(|module| encode_as_is(&module));
-        if last.is_ok() {
-            return last;
-        }
-    }
-    last
+    // A module that does not say what it is would become a component without any export.
+    let [explained, plain] =
+        WORLDS.map(|world| embed(module, world).and_then(|module| encode_as_is(&module)));
+    explained.or(plain)
 }
 
 fn encode_as_is(module: &[u8]) -> anyhow::Result<Vec<u8>> {
@@ -201,4 +196,15 @@ fn compile(folder: &Path) -> anyhow::Result<(String, Vec<u8>)> {
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     Ok((name, module))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_that_exports_nothing_is_no_detector() {
+        let error = encode(b"\0asm\x01\0\0\0").unwrap_err().to_string();
+        assert!(error.contains("must export the functions"), "{error}");
+    }
 }

@@ -2,6 +2,7 @@
 //! in a repository of this machine, here.
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
@@ -10,7 +11,9 @@ use hodoscope_release::DetectorName;
 use serde_json::json;
 
 use super::Context;
+use crate::channel_change;
 use crate::forge;
+use crate::tracking::{Activity, track};
 
 /// The arguments of `hodoscope forge`.
 #[derive(Debug, clap::Args)]
@@ -54,7 +57,29 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         return init(context);
     }
     let forge = forge::required(&context.config, "this command")?;
-    context.block_on(act(args.verb, &forge, context))?
+    let begun = SystemTime::now();
+    let merged = match &args.verb {
+        Verb::Merge(named) => Some(named.detector.clone()),
+        _ => None,
+    };
+    let exit = context.block_on(act(args.verb, &forge, context))??;
+    if let Some(detector) = merged {
+        champion(context, &detector, begun)?;
+    }
+    Ok(exit)
+}
+
+/// Tells MLflow which release is the active one now, if it is told anything.
+fn champion(context: &Context, detector: &DetectorName, begun: SystemTime) -> anyhow::Result<()> {
+    if let Some(wanted) = channel_change::standing(context, detector)? {
+        let pin = wanted.active;
+        let release = pin.release(detector);
+        let activity = Activity::promoted(&release, pin.digest, &context.config.channel);
+        for warning in track(context, activity, begun).warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+    Ok(())
 }
 
 /// Makes the repository. One that exists is left as it is.
