@@ -33,7 +33,7 @@ def port():
 def attack(url, body, rate, seconds=SECONDS):
     """What vegeta reports of a steady rate."""
     target = f"POST {url}\nContent-Type: application/json\n@{body}\n"
-    shot = subprocess.run([VEGETA, "attack", f"-rate={rate}", f"-duration={seconds}s", "-connections=32",
+    shot = subprocess.run([VEGETA, "attack", f"-rate={rate}", f"-duration={seconds}s", "-connections=256", "-max-connections=256",
                            "-max-workers=256", "-timeout=10s"], input=target.encode(), capture_output=True, check=True)
     report = subprocess.run([VEGETA, "report", "-type=json"], input=shot.stdout, capture_output=True, check=True)
     return json.loads(report.stdout)
