@@ -8,7 +8,7 @@ GROUP   ?=
 
 export HODOSCOPE_BIN := $(abspath $(BIN))
 
-.PHONY: help build guests check unit docs test verify demo bench bench-drift clean chart infra image workflows observe
+.PHONY: help build guests check unit docs test verify demo bench bench-drift clean chart cluster infra image workflows observe
 
 help: ## show these words
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ verify: build guests ## heavy checks against real counterparts: make verify GROU
 
 chart: ## the Kubernetes chart and Argo CD's objects, by the real tools
 	@verify/chart/run
+
+cluster: ## the same, given to a real API server, which is built once (11 minutes on two cores)
+	@verify/cluster/run
 
 infra: ## Terraform: format, policies' tests, schemas, linters
 	@verify/infra/run

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The tools of the groups that check the outer rooms, by package name and version, each installed once into target/.
-# Sourced by verify/{chart,infra,workflows}/run; has no checks of its own.
+# Sourced by verify/{chart,cluster,infra,workflows}/run; has no checks of its own.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$root/target/tools
@@ -94,9 +94,9 @@ go_tool() { # go_tool <module with its command's path> <version>
   once "${1##*/}-$2" env GOBIN="$tools" GOFLAGS=-mod=mod go install "$1@$2"
 }
 
-go_module() { # go_module <folder with go.mod and go.sum> <package> <name of the executable>
+go_module() { # go_module <folder with go.mod and go.sum> <package> <name of the executable> [<flags of go build…>]
   need go "install Go 1.26 or newer"
-  once "$3-$(cat "$1/go.mod" "$1/go.sum" | sha256sum | cut -c1-12)" go build -C "$1" -o "$tools/$3" "$2"
+  once "$3-$(cat "$1/go.mod" "$1/go.sum" | sha256sum | cut -c1-12)" go build -C "$1" -o "$tools/$3" "${@:4}" "$2"
 }
 
 venv() { # venv <group> <package==version...>: the path of its bin is $root/target/venv/<group>/bin

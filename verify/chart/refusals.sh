@@ -13,9 +13,7 @@ changed() {
 }
 sync() { # sync <environment>: what Argo CD would do
   local arguments
-  "$python" verify/chart/values_of.py "$scratch" "$1" >"$scratch/arguments" || return
-  mapfile -t arguments <"$scratch/arguments"
-  render helm "$1" "${arguments[0]}" --values verify/chart/environment-values.yaml "${arguments[@]:1}"
+  arguments_of "$1" "$scratch" && render helm "$1" "${arguments[@]}"
 }
 sync_after() {
   changed "$1" && sync "$2"

@@ -1,18 +1,19 @@
 {{/* Names, labels and the checks that JSON schema cannot express. */}}
 
-{{/* 46: a CronJob's name has room for 52, and ends in -drift. */}}
+{{/* 46: a CronJob's name has room for 52, and ends in -drift. A release's name may have dots, a Service's none. */}}
 {{- define "hodoscope.name" -}}
-{{- if contains "hodoscope" .Release.Name -}}
-{{ .Release.Name | trunc 46 | trimSuffix "-" }}
+{{- $name := .Release.Name | replace "." "-" -}}
+{{- if contains "hodoscope" $name -}}
+{{ $name | trunc 46 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-hodoscope" .Release.Name | trunc 46 | trimSuffix "-" }}
+{{ printf "%s-hodoscope" $name | trunc 46 | trimSuffix "-" }}
 {{- end -}}
 {{- end }}
 
 {{/* What selects pods; call with (list $ "serve"). Immutable once installed. */}}
 {{- define "hodoscope.selector" -}}
 app.kubernetes.io/name: hodoscope
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
@@ -42,6 +43,9 @@ app.kubernetes.io/part-of: hodoscope
 {{- end -}}
 {{- if .Values.uploads.enabled -}}
 {{- $_ := required "tokenSecret.name is missing: uploads need a token that someone knows" .Values.tokenSecret.name -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
+{{- fail "autoscaling.minReplicas is above autoscaling.maxReplicas: raise the latter" -}}
 {{- end -}}
 {{- include "hodoscope.checkRoles" . -}}
 {{- include "hodoscope.checkDrift" . -}}

@@ -14,7 +14,7 @@ securityContext:
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -49,7 +49,7 @@ securityContext:
 {{- if .name }}
 - name: HODOSCOPE_TOKEN
   valueFrom:
-    secretKeyRef: {name: {{ .name }}, key: {{ .key }}}
+    secretKeyRef: {name: {{ .name | quote }}, key: {{ .key | quote }}}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -105,7 +105,7 @@ podFailurePolicy:
 {{- if .tokenSecret.name }}
 - name: HODOSCOPE_GITHUB_TOKEN
   valueFrom:
-    secretKeyRef: {name: {{ .tokenSecret.name }}, key: {{ .tokenSecret.key }}}
+    secretKeyRef: {name: {{ .tokenSecret.name | quote }}, key: {{ .tokenSecret.key | quote }}}
 {{- end }}
 {{- if .app.keySecret.name }}
 - {name: HODOSCOPE_GITHUB_APP_ID, value: {{ .app.id | quote }}}

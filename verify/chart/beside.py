@@ -1,7 +1,7 @@
 """The applications beside Hodoscope and the one that makes them all: versions, kinds and value names against what was
 recorded of the charts (charts.yaml), names against those that our own chart and Terraform use.
-`platform.py check <repository>` prints one line for each check; `platform.py extra <repository>` prints the objects that our
-values add to those charts, and `platform.py alertmanager <repository>` Alertmanager's configuration."""
+`beside.py check <repository>` prints one line for each check; `beside.py extra <repository>` prints the objects that our
+values add to those charts, and `beside.py alertmanager <repository>` Alertmanager's configuration."""
 
 import json
 import re
