@@ -86,8 +86,9 @@ fn features(looked: &[Looked], last: &Looked, policy: &Policy) -> Option<String>
         (false, true) => ", not as far or not as many in the window before",
         (false, false) => "",
     };
+    let far = last.summary.features_far * last.features.len() as f64;
     Some(format!(
-        "{} of {} features drifted ({:.0} % at {:.1} times their limits, twice running, decide){decides}: {}{rest}",
+        "{} of {} features drifted, {far:.0} of them far ({:.0} % at {:.1} times their limits, twice running, decide){decides}: {}{rest}",
         drifted.len(),
         last.features.len(),
         policy.feature_share * 100.0,

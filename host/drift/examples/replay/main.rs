@@ -26,6 +26,7 @@ use serde::Deserialize;
 pub(crate) struct Set {
     pub(crate) name: String,
     pub(crate) width: usize,
+    pub(crate) rows: usize,
     pub(crate) scenarios: Vec<Scenario>,
     #[serde(skip)]
     pub(crate) folder: PathBuf,
