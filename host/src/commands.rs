@@ -38,7 +38,8 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use crate::config::{Config, Sources};
+use crate::config::{Config, LogSettings, Origin, Sources};
+use crate::telemetry;
 
 /// The exit code of a bad configuration (`EX_USAGE` of sysexits.h, as linkerd uses it).
 pub const EXIT_CONFIG: u8 = 64;
@@ -198,6 +199,7 @@ impl Cli {
                 return ExitCode::from(EXIT_CONFIG);
             }
         };
+        telemetry::log(&self.command.log(&config));
         let context = Context {
             config,
             output: self.flags.output,
@@ -210,6 +212,18 @@ impl Cli {
 }
 
 impl Command {
+    /// How this command logs. One that works for long says what it does; one that answers at once says only what is
+    /// wrong, unless the setting asks for more.
+    fn log(&self, config: &Config) -> LogSettings {
+        let mut log = config.log.clone();
+        let mut settings = config.shown.iter();
+        let is_set = settings.any(|one| one.key == "log" && one.origin != Origin::Default);
+        if !is_set && !matches!(self, Self::Serve(_) | Self::Drift(_)) {
+            "warn".clone_into(&mut log.filter);
+        }
+        log
+    }
+
     fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::New(args) => new::run(args, context),

@@ -61,7 +61,6 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    crate::telemetry::log(&context.config.log);
     let forge = forge::open(&context.config)?;
     if args.propose || args.dispatch {
         forge::required(&context.config, "proposing and dispatching")?;

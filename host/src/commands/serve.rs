@@ -17,7 +17,7 @@ use super::Context;
 use crate::app::{App, Workers};
 use crate::config::{Config, HttpSettings, Secret};
 use crate::http::{self, Front};
-use crate::{gate, tasks, telemetry};
+use crate::{gate, tasks};
 
 /// How long the last of what was captured may take: even if requests took all of the drain's time, and at most.
 const LEAST_FLUSH: Duration = Duration::from_secs(2);
@@ -65,7 +65,6 @@ impl Args {
 
 /// Runs the command.
 pub fn run(_args: Args, context: &Context) -> anyhow::Result<ExitCode> {
-    telemetry::log(&context.config.log);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = context.config.http.threads {
         runtime.worker_threads(threads);

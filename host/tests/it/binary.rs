@@ -15,6 +15,15 @@ impl Folder {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// The same as it is now, in another place.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new();
+        let mut command = Command::new("cp");
+        command.arg("-a").arg(self.path(".")).arg(copy.0.path());
+        assert!(command.status().unwrap().success());
+        copy
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

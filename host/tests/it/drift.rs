@@ -3,12 +3,13 @@
 
 mod traffic;
 
-use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use serde_json::Value;
 
 use crate::binary::Folder;
+use crate::repository::{active, pulls};
+use crate::steps::kill_after_each;
 use traffic::{Traffic, Window};
 
 const SETTINGS: &str =
@@ -61,47 +62,6 @@ fn told(answer: &Value) -> String {
         "{} {} {}",
         found["error"], found["no_candidate"], found["report"]["reasons"]
     )
-}
-
-fn active(folder: &Folder) -> String {
-    let shown = std::process::Command::new("git")
-        .args(["show", "main:registry/channels/local/pump.yaml"])
-        .env("GIT_DIR", folder.path("channels.git"))
-        .output()
-        .unwrap();
-    let text = String::from_utf8(shown.stdout).unwrap();
-    let line = text.lines().find(|line| line.contains("version"));
-    line.unwrap_or_default()
-        .trim()
-        .replace(['"', ' '], "")
-        .replace("version:", "")
-}
-
-/// The pull requests that were ever made, by their number, with their state.
-fn pulls(folder: &Folder) -> Vec<(u64, String)> {
-    let git = |args: &[&str]| {
-        let output = std::process::Command::new("git")
-            .args(args)
-            .env("GIT_DIR", folder.path("channels.git"))
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let names = git(&["ls-tree", "--name-only", "-r", "refs/hodoscope/pulls"]);
-    let mut pulls: Vec<(u64, String)> = names
-        .lines()
-        .filter_map(|name| name.strip_prefix("pulls/")?.strip_suffix(".json"))
-        .map(|number| {
-            let text = git(&["show", &format!("refs/hodoscope/pulls:pulls/{number}.json")]);
-            let json: Value = serde_json::from_str(&text).unwrap();
-            (
-                number.parse().unwrap(),
-                json["state"].as_str().unwrap_or("?").to_owned(),
-            )
-        })
-        .collect();
-    pulls.sort();
-    pulls
 }
 
 fn versions(folder: &Folder) -> Vec<String> {
@@ -293,37 +253,25 @@ fn jobs_at_once_open_one_pull_request() {
 
 #[test]
 fn a_job_killed_after_any_step_is_finished_by_the_next() {
-    for lines in 1.. {
-        let folder = worn();
-        let mut job = folder.command(&format!("{JOB} --set log=debug"));
-        let mut job = job
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // The log's own lines are the steps: the process is killed as soon as it has told one.
-        let told = BufReader::new(job.stderr.take().unwrap()).lines();
-        let killed = told.take(lines).count() == lines;
-        job.kill().unwrap();
-        job.wait().unwrap();
+    let line = format!("{JOB} --set log=debug");
+    let steps = kill_after_each(&worn(), &line, |folder, remains| {
+        let step = &remains.step;
         let answer = folder.run(JOB);
         let outcome = &found(&answer)["proposal"]["outcome"];
         assert!(
             outcome == "opened" || outcome == "unchanged",
-            "after {lines} lines: {answer}"
+            "after {step}: {}",
+            told(&answer)
         );
-        assert_eq!(pulls(&folder).len(), 2, "after {lines} lines");
-        assert_eq!(versions(&folder), ["1.0.0", "1.1.0"], "after {lines} lines");
+        assert_eq!(pulls(folder).len(), 2, "after {step}");
+        assert_eq!(versions(folder), ["1.0.0", "1.1.0"], "after {step}");
         folder.run("forge merge pump");
-        assert_eq!(active(&folder), "1.1.0", "after {lines} lines");
-        if !killed {
-            assert!(
-                lines > 3,
-                "the log tells {lines} lines, and so this kills too seldom"
-            );
-            break;
-        }
-    }
+        assert_eq!(active(folder), "1.1.0", "after {step}");
+    });
+    assert!(
+        steps > 2,
+        "the log tells {steps} lines, and so this kills too seldom"
+    );
 }
 
 /// MLflow is not there, so the record of the run lies in its folder as it would be sent.

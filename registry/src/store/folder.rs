@@ -319,6 +319,7 @@ impl FolderStore {
     }
 
     fn reached(&self, step: Step) -> io::Result<()> {
+        tracing::trace!(store = %self, ?step, "writing a file");
         self.probe.0.map_or(Ok(()), |probe| probe(step))
     }
 

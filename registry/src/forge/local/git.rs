@@ -89,6 +89,7 @@ impl Git {
             action,
             cause,
         };
+        tracing::trace!(forge = %self.forge, ?args, "{action}");
         let mut child = command.spawn().map_err(|cause| ForgeError::Setting {
             forge: self.forge.clone(),
             cause: format!(
