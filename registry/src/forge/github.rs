@@ -255,17 +255,34 @@ impl GitHub {
             .await;
         match started {
             Ok(_) => Ok(()),
-            Err(Fault::Status { status, message }) => Err(ForgeError::Refused {
-                forge: self.forge.clone(),
-                action: ACTION,
-                cause: format!(
-                    "{status} {message}; `forge_workflow` must name a workflow on `{}` that has `on: workflow_dispatch` \
-                     with these inputs",
-                    self.options.base
-                ),
-            }),
+            Err(Fault::Status { status, message }) => {
+                let fix = self.dispatch_fix(status, workflow, inputs);
+                Err(self.refused(ACTION, status, &format!("{message}; {fix}")))
+            }
             Err(fault) => Err(self.fatal(ACTION, fault)),
         }
+    }
+
+    /// What is to be done where GitHub does not start the workflow. It answers 404 also to who may not see the workflow.
+    fn dispatch_fix(
+        &self,
+        status: u16,
+        workflow: &str,
+        inputs: &BTreeMap<String, String>,
+    ) -> String {
+        let file = format!(".github/workflows/{workflow}");
+        let base = &self.options.base;
+        if status == 404 {
+            return format!(
+                "put `{file}` on `{base}`, or correct `forge_workflow`; or give the App or token the right `{}`",
+                Rights::Dispatch.words()
+            );
+        }
+        let inputs: Vec<&str> = inputs.keys().map(String::as_str).collect();
+        format!(
+            "`{file}` on `{base}` must have `on: workflow_dispatch` with the inputs {}",
+            inputs.join(", ")
+        )
     }
 
     async fn write(

@@ -7,10 +7,12 @@ use hodoscope_registry::forge::{Clock, Kind, Pause, Proposal};
 use hodoscope_release::{ChannelName, DetectorName, Digest, Pin};
 use jiff::Timestamp;
 
+mod app;
 mod crashes;
 mod fake;
 mod github;
 mod local;
+mod people;
 mod races;
 mod refusals;
 
