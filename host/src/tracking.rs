@@ -41,6 +41,8 @@ pub struct Activity {
     pub outcome: Outcome,
     /// The release to register.
     pub version: Option<Version>,
+    /// The release that the channel wants to be active, to which `champion` shall point.
+    pub active: Option<Version>,
 }
 
 impl Activity {
@@ -58,6 +60,7 @@ impl Activity {
             artifacts: Vec::new(),
             outcome: Outcome::Finished,
             version: None,
+            active: None,
         }
     }
 
@@ -143,6 +146,7 @@ impl Activity {
             artifacts: self.artifacts,
             outcome: self.outcome,
             version: self.version,
+            active: self.active,
             started_ms: milliseconds(started),
             ended_ms: milliseconds(ended),
         }

@@ -48,6 +48,10 @@ pub struct Record {
     pub outcome: Outcome,
     /// The release to register, if there is one.
     pub version: Option<Version>,
+    /// The release that a channel wants to be active now. The alias `champion` is moved to it if it points elsewhere; not
+    /// by a record that is delivered late, for who is active by then it does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<Version>,
     /// When it began, in milliseconds since 1970.
     pub started_ms: i64,
     /// When it ended, in milliseconds since 1970.
@@ -183,13 +187,19 @@ impl Tracking {
             runs::end(&wire, &run, record).await?;
         }
         let mut model_version = None;
+        let mut registered = Ok(());
         if let Some(version) = &record.version {
-            match models::register(&wire, &run, version).await {
-                Ok(number) => model_version = Some(number),
-                // A server without a registry: the run is there, and trying again changes nothing.
-                Err(error) if error.is_final() => warnings.push(error.to_string()),
-                Err(error) => return Err(error),
-            }
+            registered = models::register(&wire, &run, version)
+                .await
+                .map(|number| model_version = Some(number));
+        }
+        if let (Ok(()), Some(active)) = (&registered, &record.active) {
+            registered = models::follow(&wire, &experiment, &run, active).await;
+        }
+        match registered {
+            // A server without a registry: the run is there, and trying again changes nothing.
+            Err(error) if error.is_final() => warnings.push(error.to_string()),
+            registered => registered?,
         }
         Ok(Tracked {
             url: self.address.page(&experiment, &run.id),

@@ -173,8 +173,32 @@ def pushed(client, own, train):
         champion = client.get_model_version_by_alias("pump", "champion")
         check(f"after {command} that release is the champion", champion.tags["version"] == version, f"{said.text} {champion}")
     check("two trainings, three pushes and three promotions are two runs", len(runs(client, "hodoscope/pump")) == 2)
+    merged(client, own)
     Said("train a.csv --name pump --label label --seed 9 --out c.wasm", own | {"MLFLOW_EXPERIMENT_NAME": "elsewhere"})
     check("an experiment of one's own", len(runs(client, "elsewhere")) == 1)
+
+
+def merged(client, own):
+    """What the merge of a pull request does: the channel pins another release, and nobody tells MLflow."""
+    Said("promote pump@1.1.0")
+    champion = client.get_model_version_by_alias("pump", "champion")
+    check("a merge elsewhere does not move the champion", champion.tags["version"] == "1.0.0", champion)
+    said = Said("drift --all --output json", own)
+    champion = client.get_model_version_by_alias("pump", "champion")
+    check("the next run of the drift job does", champion.tags["version"] == "1.1.0", f"{said.text} {champion}")
+    moved = champion.last_updated_timestamp
+    said = Said("drift --all --output json", own)
+    champion = client.get_model_version_by_alias("pump", "champion")
+    check("and leaves it where it is right", champion.last_updated_timestamp == moved and "warnings" not in said.answer[0], said.text)
+    versions = client.search_model_versions("name = 'pump'")
+    check("with no version more", len(versions) == 2, versions)
+    Said("push b.wasm --name quiet --version 1.0.0")
+    Said("promote quiet@1.0.0")
+    said = Said("drift --detector quiet --output json", own)
+    champion = client.get_model_version_by_alias("quiet", "champion")
+    check("a release that MLflow never heard of becomes its champion", champion.tags["version"] == "1.0.0", f"{said.text} {champion}")
+    found = [run.data.tags.get("verdict") for run in runs(client, "hodoscope/quiet")]
+    check("on the run of the job", found == ["insufficient_data"], found)
 
 
 def raced(client, own):

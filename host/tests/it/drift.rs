@@ -296,6 +296,8 @@ fn a_run_is_recorded_with_its_effects_and_its_candidate() {
     );
     assert_eq!(record["version"]["release"], "pump@1.1.0");
     assert_eq!(record["version"]["alias"], "candidate");
+    assert_eq!(record["active"]["release"], "pump@1.0.0");
+    assert_eq!(record["active"]["alias"], "champion");
     let names = record["artifacts"].as_array().unwrap().iter();
     let names: Vec<_> = names.map(|artifact| &artifact["name"]).collect();
     assert_eq!(names, ["drift.json", "evidence.json"]);

@@ -186,6 +186,7 @@ mod tests {
             artifacts: Vec::new(),
             outcome: Outcome::Finished,
             version: None,
+            active: None,
             started_ms: 1,
             ended_ms: 2,
         }

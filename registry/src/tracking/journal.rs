@@ -89,9 +89,11 @@ async fn deliver_backlog(
     pending.retain(|pending| pending.key != own);
     for pending in pending.into_iter().take(BACKLOG_LIMIT) {
         // Another command is at it, or has just done it.
-        let Some((mut held, record)) = pending.take() else {
+        let Some((mut held, mut record)) = pending.take() else {
             continue;
         };
+        // What was active then need not be active now.
+        record.active = None;
         let attempt = Attempt {
             key: &held.key,
             resumed: true,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::batches::Entry;
-use super::runs::{Run, settled};
+use super::runs::{self, Run, settled};
 use super::wire::Wire;
 use super::{TrackingError, Version};
 
@@ -58,6 +58,48 @@ pub(super) async fn register(
     Ok(number)
 }
 
+/// Points the alias of a release that became active to it, unless it points there already: the merge of a pull request
+/// tells nobody. A release that was never registered is, from the run of its training if there is one.
+pub(super) async fn follow(
+    wire: &Wire<'_>,
+    experiment: &str,
+    run: &Run,
+    active: &Version,
+) -> Result<(), TrackingError> {
+    if points(wire, active).await? {
+        return Ok(());
+    }
+    let trained = runs::of_digest(wire, experiment, active.digest).await?;
+    register(wire, trained.as_ref().unwrap_or(run), active)
+        .await
+        .map(drop)
+}
+
+/// Whether the alias that this release wants points to it.
+async fn points(wire: &Wire<'_>, version: &Version) -> Result<bool, TrackingError> {
+    let Some(alias) = version.alias else {
+        return Ok(true);
+    };
+    let query = [
+        ("name", version.release.detector.as_str()),
+        ("alias", alias.as_str()),
+    ];
+    let found: Result<VersionAnswer, _> = wire
+        .get("read the alias", "registered-models/alias", &query)
+        .await;
+    match found {
+        Ok(found) => Ok(found.model_version.is(version)),
+        // There is no such model, or it has no such alias.
+        Err(error)
+            if error.is_code("RESOURCE_DOES_NOT_EXIST")
+                || error.is_code("INVALID_PARAMETER_VALUE") =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 async fn make_model(wire: &Wire<'_>, version: &Version) -> Result<(), TrackingError> {
     let name = version.release.detector.as_str();
     let find = |step| {
@@ -96,14 +138,12 @@ async fn make_model(wire: &Wire<'_>, version: &Version) -> Result<(), TrackingEr
 
 /// The newest version with this release's version and digest.
 async fn find(wire: &Wire<'_>, version: &Version) -> Result<Option<String>, TrackingError> {
-    let digest = version.digest.to_string();
-    let said = version.release.version.to_string();
     let query = [
         (
             "filter",
             format!(
-                "name = '{}' and tags.`digest` = '{digest}'",
-                version.release.detector
+                "name = '{}' and tags.`digest` = '{}'",
+                version.release.detector, version.digest
             ),
         ),
         ("max_results", "100".to_owned()),
@@ -113,17 +153,22 @@ async fn find(wire: &Wire<'_>, version: &Version) -> Result<Option<String>, Trac
     let found: VersionsAnswer = wire
         .get("look for the version", "model-versions/search", &query)
         .await?;
-    let has = |text: &VersionText, key: &str, value: &str| {
-        text.tags
-            .iter()
-            .any(|tag| tag.key == key && tag.value == value)
-    };
-    let same = |text: &VersionText| has(text, "digest", &digest) && has(text, "version", &said);
-    Ok(found
-        .model_versions
-        .into_iter()
-        .find(same)
+    let mut versions = found.model_versions.into_iter();
+    Ok(versions
+        .find(|text| text.is(version))
         .map(|text| text.version))
+}
+
+impl VersionText {
+    /// Whether it is this release.
+    fn is(&self, version: &Version) -> bool {
+        let has = |key: &str, value: &str| {
+            let mut tags = self.tags.iter();
+            tags.any(|tag| tag.key == key && tag.value == value)
+        };
+        has("digest", &version.digest.to_string())
+            && has("version", &version.release.version.to_string())
+    }
 }
 
 async fn make_version(

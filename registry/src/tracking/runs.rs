@@ -2,6 +2,7 @@
 //! reading what is there, and a run is found again by a tag that it was created with.
 
 use bytes::Bytes;
+use hodoscope_release::Digest;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -113,7 +114,7 @@ pub(super) async fn open(
         return Ok(Run { own: true, ..run });
     }
     if let (RunChoice::OfDigest, Some(digest)) = (record.run, record.digest)
-        && let Some(run) = find(wire, experiment, "digest", &digest.to_string()).await?
+        && let Some(run) = of_digest(wire, experiment, digest).await?
     {
         return Ok(run);
     }
@@ -139,6 +140,15 @@ pub(super) async fn open(
         }
         Err(error) => Err(error),
     }
+}
+
+/// The newest run about this component.
+pub(super) async fn of_digest(
+    wire: &Wire<'_>,
+    experiment: &str,
+    digest: Digest,
+) -> Result<Option<Run>, TrackingError> {
+    find(wire, experiment, "digest", &digest.to_string()).await
 }
 
 /// What a look after an ambiguous create found, or else why the create failed.

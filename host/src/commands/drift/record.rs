@@ -1,5 +1,6 @@
 //! What a drift run records in MLflow: how far each feature and the score are off, the verdict, and with a candidate its
-//! evidence and its version.
+//! evidence and its version. The alias `champion` follows what the channel pins: where a merged pull request changes that,
+//! nobody else tells MLflow.
 
 use std::time::SystemTime;
 
@@ -32,6 +33,11 @@ pub(super) fn record(
             last.map(|window| window.features_drifted),
         )
         .document("drift.json", report);
+    activity.active = Some(Version {
+        release: report.release.clone(),
+        digest: report.digest,
+        alias: Some(Alias::Champion),
+    });
     if let Some(score) = &report.score {
         activity = effects(activity, "score", &score.effects);
     }

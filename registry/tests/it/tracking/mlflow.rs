@@ -21,6 +21,8 @@ pub(crate) struct Mlflow {
     /// For each detector its versions, as their tags.
     pub(crate) models: BTreeMap<String, Vec<BTreeMap<String, String>>>,
     pub(crate) aliases: BTreeMap<String, String>,
+    /// How often an alias was set.
+    pub(crate) moves: usize,
     pub(crate) authorization: Option<String>,
     /// Another client makes experiments and models between our look and our create.
     pub(crate) races: bool,
@@ -74,7 +76,9 @@ impl Mlflow {
             ("POST", "registered-models/create") => self.make_model(text(&body, "name")),
             ("GET", "model-versions/search") => Ok(self.versions(query)),
             ("POST", "model-versions/create") => Ok(self.make_version(&body)),
+            ("GET", "registered-models/alias") => self.aliased(query),
             ("POST", "registered-models/alias") => {
+                self.moves += 1;
                 let alias = format!("{}@{}", text(&body, "name"), text(&body, "alias"));
                 self.aliases.insert(alias, text(&body, "version"));
                 Ok(json!({}))
@@ -180,6 +184,16 @@ impl Mlflow {
         Err(MISSING)
     }
 
+    fn aliased(&self, query: &str) -> Said {
+        let (name, alias) = query.split_once('&').unwrap();
+        let (name, alias) = (argument(name), argument(alias));
+        let versions = self.models.get(&name).ok_or(MISSING)?;
+        let number = self.aliases.get(&format!("{name}@{alias}"));
+        let number = number.ok_or((400, "INVALID_PARAMETER_VALUE", "alias not found"))?;
+        let tags = &versions[number.parse::<usize>().unwrap() - 1];
+        Ok(json!({ "model_version": version_text(number.clone(), tags) }))
+    }
+
     fn make_model(&mut self, name: String) -> Said {
         if self.models.contains_key(&name) {
             return Err(THERE);
@@ -195,11 +209,7 @@ impl Mlflow {
             .filter(|(name, _)| query.contains(&format!("%27{name}%27")));
         let versions = found.flat_map(|(_, versions)| versions.iter().enumerate());
         let version = |(index, tags): (usize, &BTreeMap<String, String>)| {
-            let tags: Vec<Value> = tags
-                .iter()
-                .map(|(key, value)| json!({"key": key, "value": value}))
-                .collect();
-            json!({ "version": (index + 1).to_string(), "tags": tags })
+            version_text((index + 1).to_string(), tags)
         };
         json!({ "model_versions": versions.map(version).collect::<Vec<_>>() })
     }
@@ -211,6 +221,14 @@ impl Mlflow {
         versions.push(tags);
         json!({ "model_version": { "version": versions.len().to_string() } })
     }
+}
+
+fn version_text(number: String, tags: &BTreeMap<String, String>) -> Value {
+    let tags = tags.iter();
+    let tags: Vec<Value> = tags
+        .map(|(key, value)| json!({"key": key, "value": value}))
+        .collect();
+    json!({ "version": number, "tags": tags })
 }
 
 fn text(body: &Value, key: &str) -> String {
