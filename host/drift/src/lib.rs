@@ -21,4 +21,4 @@ pub use report::{
     AlertRate, Comparison, DriftReport, Effects, FeatureDrift, Floors, Policy, Problem, Quality,
     Verdict, WindowSummary,
 };
-pub use text::{plots, text};
+pub use text::{plots, text, text_after};

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::bins::{Axis, Bin, Bins, bins};
-use crate::words::{self, chance, count, figure, percent, times, visible};
+use crate::words::{self, Next, chance, count, figure, percent, times, visible};
 use crate::{Comparison, DriftReport, FeatureDrift};
 
 /// Columns of a terminal.
@@ -26,8 +26,21 @@ const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇',
 
 /// The report for a terminal, at most 100 columns wide.
 pub fn text(report: &DriftReport) -> String {
+    told(report, &words::next(report))
+}
+
+/// The same where something was done about it already: `next` says what, and what a person does now.
+pub fn text_after(report: &DriftReport, next: &str) -> String {
+    let next = Next {
+        sentence: visible(next),
+        command: None,
+    };
+    told(report, &next)
+}
+
+fn told(report: &DriftReport, next: &Next) -> String {
     let mut out = String::new();
-    head(&mut out, report);
+    head(&mut out, report, next);
     problems(&mut out, report);
     windows(&mut out, report);
     if let Some(score) = &report.score {
@@ -87,8 +100,7 @@ fn entry(name: &str, comparison: &Comparison) -> String {
     )
 }
 
-fn head(out: &mut String, report: &DriftReport) {
-    let next = words::next(report);
+fn head(out: &mut String, report: &DriftReport, next: &Next) {
     let when = report
         .windows
         .last()
@@ -106,7 +118,7 @@ fn head(out: &mut String, report: &DriftReport) {
         wrapped(out, "  - ", &reason);
     }
     wrapped(out, "Next: ", &next.sentence);
-    if let Some(command) = next.command {
+    if let Some(command) = &next.command {
         let _ = writeln!(out, "      {command}");
     }
 }

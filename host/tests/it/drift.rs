@@ -124,6 +124,11 @@ fn drift_becomes_one_pull_request_a_merge_and_a_rollback() {
         "nothing changes before people merge"
     );
 
+    let output = folder.command(JOB).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("pull request 2"), "{text}");
+    assert!(!text.contains("Retrain on the new traffic"), "{text}");
+
     folder.run("forge merge pump");
     assert_eq!(active(&folder), "1.1.0");
     let rollback = folder.run("rollback pump --why test");
@@ -200,8 +205,12 @@ fn broken_input_alerts_and_never_retrains() {
 #[test]
 fn a_dry_run_writes_nothing() {
     let folder = worn();
-    let answer = folder.run("drift --detector pump --dry-run --window 20260103T000000Z");
+    let look = "drift --detector pump --dry-run --window 20260103T000000Z";
+    let answer = folder.run(look);
     assert_eq!(found(&answer)["report"]["verdict"], "drifted");
+    let text = folder.command(look).output().unwrap().stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("Next: Retrain on the new traffic"), "{text}");
     assert!(!folder.path(".hodoscope/capture/verdicts").exists());
     assert!(!folder.path(".hodoscope/drift").exists());
     assert_eq!(versions(&folder), ["1.0.0"]);

@@ -85,6 +85,45 @@ impl Detected {
     }
 }
 
+impl Detected {
+    /// What this run did about what it found, and what a person does now; `None` if it only looked.
+    fn next(&self) -> Option<String> {
+        if let Some(workflow) = &self.dispatched {
+            return Some(format!(
+                "This run started the workflow {workflow}, which retrains and proposes; the forge shows how far it is."
+            ));
+        }
+        if let Some(reason) = &self.no_candidate {
+            return Some(format!("This run made no candidate: {reason}."));
+        }
+        let evidence = self.evidence.as_ref()?;
+        let Some(candidate) = &self.candidate else {
+            return Some(
+                "This run retrained, and the gates refuse the candidate for the reasons below; nothing is proposed."
+                    .to_owned(),
+            );
+        };
+        let release = candidate.release();
+        let Some(proposal) = &self.proposal else {
+            return Some(format!(
+                "This run retrained and pushed {release}. Propose it: hodoscope promote {release}"
+            ));
+        };
+        let draft = matches!(evidence.decision, Decision::Propose { draft: true, .. });
+        Some(match &proposal.pull {
+            Some(pull) if proposal.stands && draft => format!(
+                "This run retrained. A person must look at pull request {}, which proposes {release}, before it is merged.",
+                pull.number
+            ),
+            Some(pull) if proposal.stands => format!(
+                "This run retrained. Merge pull request {}, which proposes {release}; merging is the deployment.",
+                pull.number
+            ),
+            _ => format!("This run retrained as {release}: {}.", proposal.told),
+        })
+    }
+}
+
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.found, &self.error) {
@@ -101,10 +140,11 @@ impl fmt::Display for Answer {
 
 impl fmt::Display for Detected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(hodoscope_drift::text(&self.report).trim_end())?;
-        if let Some(reason) = &self.no_candidate {
-            write!(f, "\n\nno candidate: {reason}")?;
-        }
+        let report = match self.next() {
+            Some(next) => hodoscope_drift::text_after(&self.report, &next),
+            None => hodoscope_drift::text(&self.report),
+        };
+        f.write_str(report.trim_end())?;
         if let (
             Some(Evidence {
                 decision: Decision::Refuse { reasons },
@@ -136,13 +176,9 @@ impl fmt::Display for Detected {
                     write!(f, "\n    {reason}")?;
                 }
             }
-            match &self.proposal {
-                Some(proposal) => write!(f, "\n  {}", proposal.told)?,
-                None => write!(f, "\n  next:     hodoscope promote {release}")?,
+            if let Some(proposal) = &self.proposal {
+                write!(f, "\n  {}", proposal.told)?;
             }
-        }
-        if let Some(workflow) = &self.dispatched {
-            write!(f, "\n\nstarted the workflow {workflow}")?;
         }
         for file in &self.files {
             write!(f, "\n  {}", file.display())?;
