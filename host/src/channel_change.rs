@@ -8,11 +8,9 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use hodoscope_registry::channels::{self, Edited};
-use hodoscope_registry::forge::{
-    self as forges, Forge, Kind, MachineClock, Outcome, Proposal, Pull,
-};
+use hodoscope_registry::forge::{Forge, MachineClock, Outcome, Proposal, Pull};
 use hodoscope_release::{
-    ChannelDocument, ChannelError, ChannelName, DetectorChannel, DetectorName, Digest,
+    ChannelDocument, ChannelError, ChannelName, DetectorChannel, DetectorName,
 };
 use serde::Serialize;
 
@@ -20,28 +18,6 @@ use crate::commands::Context;
 use crate::config::Config;
 use crate::forge;
 use crate::tracking::{Activity, track};
-
-/// What is wanted, before it is known whether a file is edited or a pull request opened.
-pub struct Wish {
-    /// The detector.
-    pub detector: DetectorName,
-    /// Why.
-    pub kind: Kind,
-    /// The release that the change is about.
-    pub candidate: Digest,
-    /// The change; it may be applied more than once.
-    pub change: forges::Change,
-    /// The pull request's title.
-    pub title: String,
-    /// The pull request's text.
-    pub body: String,
-    /// The pull request's labels.
-    pub labels: Vec<String>,
-    /// Whether a person must look at it before it may be merged.
-    pub draft: bool,
-    /// Whether a person asked for it, who may pass the limits of the job.
-    pub by_hand: bool,
-}
 
 /// What became of one detector of a channel.
 #[derive(Debug, Serialize)]
@@ -79,33 +55,40 @@ pub struct Proposed {
     pub stands: bool,
 }
 
-/// What the channel of the settings wants of a detector now: on the forge's base branch, or in the channel's folder.
+/// What the channel of the settings wants now: on the forge's base branch, or in the channel's folder.
+pub fn document(context: &Context, forge: Option<&Forge>) -> anyhow::Result<ChannelDocument> {
+    let config = &context.config;
+    Ok(match forge {
+        Some(forge) => {
+            let base = forge.channel(&config.channel, &MachineClock);
+            context.block_on(base)??.document
+        }
+        None => channels::read_folder(&config.channel_dir)?,
+    })
+}
+
+/// The same of one detector; nothing where there is no folder yet.
 pub fn standing(
     context: &Context,
     detector: &DetectorName,
 ) -> anyhow::Result<Option<DetectorChannel>> {
-    let config = &context.config;
-    let document = match forge::open(config)? {
-        Some(forge) => {
-            context
-                .block_on(forge.channel(&config.channel, &MachineClock))??
-                .document
-        }
-        None => match channels::read_folder(&config.channel_dir) {
-            Err(error) if error.is_absent() => ChannelDocument::default(),
-            document => document?,
+    let forge = forge::open(&context.config)?;
+    match document(context, forge.as_ref()) {
+        Ok(mut document) => Ok(document.detectors.remove(detector)),
+        Err(error) => match error.downcast_ref::<channels::ChannelError>() {
+            Some(cause) if cause.is_absent() => Ok(None),
+            _ => Err(error),
         },
-    };
-    Ok(document.detectors.get(detector).cloned())
+    }
 }
 
-/// Makes the change: edits the folder of the settings, or proposes it where there is a forge.
-pub fn make(context: &Context, wish: Wish) -> anyhow::Result<Change> {
+/// Makes the change that a proposal is about: edits the folder of the settings, or proposes it where there is a forge.
+pub fn make(context: &Context, proposal: Proposal) -> anyhow::Result<Change> {
     match forge::open(&context.config)? {
-        Some(forge) => context.block_on(propose(&context.config, &forge, wish))?,
+        Some(forge) => context.block_on(propose(&context.config, &forge, &proposal))?,
         None => {
             let begun = SystemTime::now();
-            let mut change = apply(&context.config, &wish.detector, &*wish.change)?;
+            let mut change = apply(&context.config, &proposal.detector, &*proposal.change)?;
             change.warnings = champion(context, &change, begun);
             Ok(change)
         }
@@ -150,31 +133,21 @@ fn apply(
 }
 
 /// Finds, opens or updates the one pull request of the detector in this channel.
-pub async fn propose(config: &Config, forge: &Forge, wish: Wish) -> anyhow::Result<Change> {
-    let (detector, channel) = (wish.detector.clone(), config.channel.clone());
+pub async fn propose(
+    config: &Config,
+    forge: &Forge,
+    proposal: &Proposal,
+) -> anyhow::Result<Change> {
+    let (detector, channel) = (proposal.detector.clone(), proposal.channel.clone());
     let base = forge.channel(&channel, &MachineClock).await?;
     let mut wanted = base.document.clone();
-    (wish.change)(&mut wanted)?;
+    (proposal.change)(&mut wanted)?;
     let before = base.document.detectors.get(&detector).cloned();
     let after = wanted.detectors.get(&detector).cloned();
     let undo = undo(config, &detector, before.as_ref(), after.as_ref());
-    let outcome = forge::propose(
-        forge,
-        &Proposal {
-            channel: channel.clone(),
-            detector: wish.detector,
-            kind: wish.kind,
-            candidate: wish.candidate,
-            change: wish.change,
-            title: wish.title,
-            body: wish.body,
-            labels: wish.labels,
-            draft: wish.draft,
-            by_hand: wish.by_hand,
-        },
-    )
-    .await
-    .with_context(|| format!("failed to propose the change of {detector} in {channel}"))?;
+    let outcome = forge::propose(forge, proposal)
+        .await
+        .with_context(|| format!("failed to propose the change of {detector} in {channel}"))?;
     let file = [
         &config.forge.path,
         channel.as_str(),

@@ -9,7 +9,6 @@ mod windows;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use bytes::Bytes;
 use hodoscope_drift::{DriftReport, MergedWindow, Policy, Reference, Verdict, judge};
 use hodoscope_engine::{Detector, Engine};
 use hodoscope_registry::Store;
@@ -37,9 +36,7 @@ pub struct Job<'a> {
 pub struct Champion {
     /// Its entry in the index.
     pub entry: IndexEntry,
-    /// Its component.
-    pub component: Bytes,
-    /// The same, through the gate.
+    /// Its component, through the gate.
     pub detector: Detector,
 }
 
@@ -160,7 +157,6 @@ impl<'a> Job<'a> {
             .with_context(|| format!("{release} was refused"))?;
         Ok(Champion {
             entry: stored.entry,
-            component: stored.component,
             detector,
         })
     }

@@ -6,41 +6,63 @@ use wasmtime::ResourceLimiter;
 /// Counts what an instance holds, and says no.
 #[derive(Debug, Default)]
 pub(crate) struct Limiter {
-    memory_limit: usize,
-    memory_bytes: usize,
-    table_limit: usize,
-    table_elements: usize,
+    /// Bytes.
+    memory: Budget,
+    /// Elements.
+    table: Budget,
+}
+
+/// What all memories, or all tables, of an instance hold together.
+#[derive(Debug, Default)]
+struct Budget {
+    limit: usize,
+    held: usize,
     denied: bool,
 }
 
 impl Limiter {
     pub(crate) fn new(memory_limit: u64, table_limit: u64) -> Self {
         Self {
-            memory_limit: usize::try_from(memory_limit).unwrap_or(usize::MAX),
-            table_limit: usize::try_from(table_limit).unwrap_or(usize::MAX),
-            ..Self::default()
+            memory: Budget::new(memory_limit),
+            table: Budget::new(table_limit),
         }
     }
 
     /// Bytes of all memories together; they never shrink.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.memory_bytes
+        self.memory.held
     }
 
     /// Whether a growth was refused since the last call of this.
     pub(crate) fn take_denied(&mut self) -> bool {
-        std::mem::take(&mut self.denied)
+        std::mem::take(&mut self.memory.denied) | std::mem::take(&mut self.table.denied)
     }
 }
 
-/// Adds the growth to `held` if the sum stays within `limit`.
-fn grow(held: &mut usize, current: usize, desired: usize, limit: usize) -> bool {
-    let sum = held.saturating_add(desired.saturating_sub(current));
-    let allowed = sum <= limit;
-    if allowed {
-        *held = sum;
+impl Budget {
+    fn new(limit: u64) -> Self {
+        Self {
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            ..Self::default()
+        }
     }
-    allowed
+
+    /// Adds the growth if the sum stays within the limit.
+    fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
+        // wasmtime asks even if a maximum will stop it: such a growth must not be counted. A maximum as large as the
+        // limit is the pool's, not the guest's own.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            self.denied |= maximum >= Some(self.limit);
+            return false;
+        }
+        let sum = self.held.saturating_add(desired.saturating_sub(current));
+        let allowed = sum <= self.limit;
+        if allowed {
+            self.held = sum;
+        }
+        self.denied |= !allowed;
+        allowed
+    }
 }
 
 impl ResourceLimiter for Limiter {
@@ -50,15 +72,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // wasmtime asks even if a maximum will stop it: such a growth must not be counted. A maximum as large as the
-        // limit is the pool's, not the guest's own.
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            self.denied |= maximum >= Some(self.memory_limit);
-            return Ok(false);
-        }
-        let allowed = grow(&mut self.memory_bytes, current, desired, self.memory_limit);
-        self.denied |= !allowed;
-        Ok(allowed)
+        Ok(self.memory.grow(current, desired, maximum))
     }
 
     fn table_growing(
@@ -67,13 +81,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            self.denied |= maximum >= Some(self.table_limit);
-            return Ok(false);
-        }
-        let allowed = grow(&mut self.table_elements, current, desired, self.table_limit);
-        self.denied |= !allowed;
-        Ok(allowed)
+        Ok(self.table.grow(current, desired, maximum))
     }
 }
 

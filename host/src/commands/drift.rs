@@ -11,24 +11,21 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
-use hodoscope_registry::channels;
-use hodoscope_registry::forge::{Forge, Kind, MachineClock};
+use hodoscope_registry::forge::{Forge, Kind, MachineClock, Proposal};
 use hodoscope_release::evidence::Decision;
 use hodoscope_release::window::WindowName;
-use hodoscope_release::{ChannelDocument, DetectorChannel, DetectorName, Pin};
+use hodoscope_release::{DetectorChannel, DetectorName, Pin};
 use jiff::Timestamp;
 
 use super::Context;
-use crate::channel_change::{self, Proposed, Wish};
+use crate::channel_change::{self, Proposed};
 use crate::forge;
 use crate::job::{Candidate, Job, Look, Made};
-use crate::proposal::{self, Words};
+use crate::proposal;
 use answer::{Answer, Detected};
 
 /// The file name of the newest report of a detector.
 const LAST: &str = "last";
-/// Features whose distributions stand in the pull request as text.
-const PLOTS: usize = 3;
 
 /// The arguments of `hodoscope drift`.
 #[derive(Debug, clap::Args)]
@@ -94,20 +91,14 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(super::exit(whole))
 }
 
-/// What the channel wants of the detectors that are asked for: on the forge's base branch, or in the channel's folder.
+/// What the channel wants of the detectors that are asked for.
 fn wanted(
     args: &Args,
     forge: Option<&Forge>,
     context: &Context,
 ) -> anyhow::Result<BTreeMap<DetectorName, DetectorChannel>> {
     let config = &context.config;
-    let document: ChannelDocument = match forge {
-        Some(forge) => {
-            let base = forge.channel(&config.channel, &MachineClock);
-            context.block_on(base)??.document
-        }
-        None => channels::read_folder(&config.channel_dir)?,
-    };
+    let document = channel_change::document(context, forge)?;
     let mut detectors = document.detectors;
     detectors.retain(|_, wanted| !wanted.retired);
     let Some(name) = &args.detector else {
@@ -176,7 +167,7 @@ impl One<'_> {
                 found.candidate = Some(candidate.entry.clone());
                 found.fresh = candidate.fresh;
                 if self.args.propose {
-                    found.proposal = Some(self.propose(look, &candidate)?);
+                    found.proposal = Some(self.propose(&candidate)?);
                 }
                 found.evidence = Some(candidate.evidence);
             }
@@ -184,33 +175,25 @@ impl One<'_> {
         Ok(())
     }
 
-    fn propose(&self, look: &Look, candidate: &Candidate) -> anyhow::Result<Proposed> {
+    fn propose(&self, candidate: &Candidate) -> anyhow::Result<Proposed> {
         let context = self.job.context;
         let forge = self.forge.context("no forge is set")?;
         let channel = &context.config.channel;
-        let (entry, evidence) = (&candidate.entry, &candidate.evidence);
-        let plots = hodoscope_drift::plots(&look.report, PLOTS);
-        let place = proposal::place(context, self.detector, entry);
-        let words = Words {
-            channel,
-            before: Some(self.wanted),
-            plots: &plots,
-            report: Some(&place),
-            why: None,
-        };
-        let (draft, labels) = match &evidence.decision {
-            Decision::Propose { draft, labels, .. } => (*draft, labels.clone()),
-            Decision::Refuse { reasons } => bail!("the gates refused it: {}", reasons.join("; ")),
-        };
+        let entry = &candidate.entry;
+        if let Decision::Refuse { reasons } = &candidate.evidence.decision {
+            bail!("the gates refused it: {}", reasons.join("; "));
+        }
+        let told = proposal::told(context, entry, Some(self.wanted), None)?;
         let pin = Pin::from(entry);
-        let wish = Wish {
+        let proposal = Proposal {
+            channel: channel.clone(),
             detector: self.detector.clone(),
             kind: Kind::Promotion,
             candidate: entry.digest,
             title: proposal::title("Promote", self.detector, &pin, channel),
-            body: proposal::body(evidence, &words),
-            labels,
-            draft,
+            body: told.body,
+            labels: told.labels,
+            draft: told.draft,
             by_hand: false,
             change: {
                 let detector = self.detector.clone();
@@ -220,7 +203,8 @@ impl One<'_> {
                 })
             },
         };
-        let change = context.block_on(channel_change::propose(&context.config, forge, wish))??;
+        let change = channel_change::propose(&context.config, forge, &proposal);
+        let change = context.block_on(change)??;
         change.proposal.context("the forge gave no answer")
     }
 

@@ -5,11 +5,11 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use hodoscope_registry::forge::Kind;
+use hodoscope_registry::forge::{Kind, Proposal};
 use hodoscope_release::{Canary, ChannelDocument, ChannelError, DetectorName, Pin, ReleaseName};
 
 use super::Context;
-use crate::channel_change::{self, Wish};
+use crate::channel_change;
 use crate::proposal;
 use crate::releases::{self, Stored};
 
@@ -44,17 +44,18 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             yank.reason
         );
     }
-    let wish = wish(&args, &stored, context)?;
-    let change = channel_change::make(context, wish)?;
+    let wanted = wanted(&args, &stored, context)?;
+    let change = channel_change::make(context, wanted)?;
     context.answer(&change, &change)?;
     Ok(super::exit(change.stands()))
 }
 
-fn wish(args: &Args, stored: &Stored, context: &Context) -> anyhow::Result<Wish> {
+fn wanted(args: &Args, stored: &Stored, context: &Context) -> anyhow::Result<Proposal> {
     let (release, channel) = (&args.release, &context.config.channel);
     let (detector, pin) = (release.detector.clone(), Pin::from(&stored.entry));
     let part = Part::from(args);
-    let mut wish = Wish {
+    let mut wanted = Proposal {
+        channel: channel.clone(),
         detector: detector.clone(),
         kind: match part {
             Part::Active => Kind::Promotion,
@@ -74,9 +75,9 @@ fn wish(args: &Args, stored: &Stored, context: &Context) -> anyhow::Result<Wish>
     if context.config.forge.location.is_some() {
         let before = channel_change::standing(context, &release.detector)?;
         let told = proposal::told(context, &stored.entry, before.as_ref(), args.why.as_deref())?;
-        (wish.body, wish.labels, wish.draft) = (told.body, told.labels, told.draft);
+        (wanted.body, wanted.labels, wanted.draft) = (told.body, told.labels, told.draft);
     }
-    Ok(wish)
+    Ok(wanted)
 }
 
 /// For which part of the calls.

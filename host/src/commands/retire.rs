@@ -3,11 +3,11 @@
 
 use std::process::ExitCode;
 
-use hodoscope_registry::forge::Kind;
+use hodoscope_registry::forge::{Kind, Proposal};
 use hodoscope_release::{ChannelError, DetectorName};
 
 use super::Context;
-use crate::channel_change::{self, Wish};
+use crate::channel_change;
 use crate::proposal::{self, Words};
 
 /// Which detector.
@@ -40,7 +40,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         "hodoscope promote {} --channel {channel}",
         active.release(detector)
     );
-    let wish = Wish {
+    let wanted = Proposal {
+        channel: channel.clone(),
         detector: detector.clone(),
         kind: Kind::Retirement,
         candidate: active.digest,
@@ -54,7 +55,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             Box::new(move |document| document.retire(&detector))
         },
     };
-    let change = channel_change::make(context, wish)?;
+    let change = channel_change::make(context, wanted)?;
     context.answer(&change, &change)?;
     Ok(super::exit(change.stands()))
 }

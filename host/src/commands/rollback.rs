@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::bail;
 use hodoscope_registry::Yank;
-use hodoscope_registry::forge::Kind;
+use hodoscope_registry::forge::{Kind, Proposal};
 use hodoscope_release::{ChannelDocument, ChannelError, DetectorName, Pin, ReleaseName};
 
 use super::Context;
-use crate::channel_change::{self, Wish};
+use crate::channel_change;
 use crate::proposal::{self, Words};
 use crate::releases;
 
@@ -53,13 +53,18 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         "Returns **{detector}** in **{channel}** from `{}` to `{}` (`{}`).",
         standing.active.version, previous.version, previous.digest
     );
-    let undo = format!("hodoscope rollback {detector} --channel {channel}");
-    let wish = Wish {
+    let wanted = Proposal {
+        channel: channel.clone(),
         detector: detector.clone(),
         kind: Kind::Rollback,
         candidate: previous.digest,
         title: proposal::title("Roll back to", detector, &previous, channel),
-        body: proposal::plain(detector, &words, &what, &undo),
+        body: proposal::plain(
+            detector,
+            &words,
+            &what,
+            &proposal::way_back(detector, channel, true),
+        ),
         labels: Vec::new(),
         draft: false,
         by_hand: true,
@@ -68,7 +73,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
             Box::new(move |document| go_back(document, &detector, &previous))
         },
     };
-    let change = channel_change::make(context, wish)?;
+    let change = channel_change::make(context, wanted)?;
     context.answer(&change, &change)?;
     Ok(super::exit(change.stands()))
 }

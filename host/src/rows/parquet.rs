@@ -223,42 +223,27 @@ impl Reader {
 impl Column {
     /// Decodes `rows` numbers, NaN where there is none.
     fn numbers(&mut self, rows: usize) -> Result<Vec<f64>, ParquetError> {
-        let max_level = self.descriptor.max_def_level();
+        let level = self.descriptor.max_def_level();
         let unsigned = self.sign == Sign::Unsigned;
         match self.reader.as_mut() {
-            Some(ColumnReader::DoubleColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                Ok(spread(values, levels, max_level, |v| v))
-            }
+            Some(ColumnReader::DoubleColumnReader(reader)) => numbers(reader, rows, level, |v| v),
             Some(ColumnReader::FloatColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                Ok(spread(values, levels, max_level, f64::from))
+                numbers(reader, rows, level, f64::from)
+            }
+            Some(ColumnReader::Int32ColumnReader(reader)) if unsigned => {
+                numbers(reader, rows, level, |v| f64::from(v.cast_unsigned()))
             }
             Some(ColumnReader::Int32ColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                Ok(spread(values, levels, max_level, |v| {
-                    if unsigned {
-                        f64::from(v.cast_unsigned())
-                    } else {
-                        f64::from(v)
-                    }
-                }))
+                numbers(reader, rows, level, f64::from)
+            }
+            Some(ColumnReader::Int64ColumnReader(reader)) if unsigned => {
+                numbers(reader, rows, level, |v| v.cast_unsigned() as f64)
             }
             Some(ColumnReader::Int64ColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                Ok(spread(values, levels, max_level, |v| {
-                    if unsigned {
-                        v.cast_unsigned() as f64
-                    } else {
-                        v as f64
-                    }
-                }))
+                numbers(reader, rows, level, |v| v as f64)
             }
             Some(ColumnReader::BoolColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                Ok(spread(values, levels, max_level, |v| {
-                    f64::from(u8::from(v))
-                }))
+                numbers(reader, rows, level, |v| f64::from(u8::from(v)))
             }
             _ => Err(not_opened()),
         }
@@ -266,36 +251,30 @@ impl Column {
 
     /// Decodes `rows` values with the type they have.
     fn cells(&mut self, rows: usize) -> Result<Cells, ParquetError> {
-        let max_level = self.descriptor.max_def_level();
+        let level = self.descriptor.max_def_level();
         let (values, levels) = match self.reader.as_mut() {
             Some(ColumnReader::BoolColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                (Values::Boolean(values), levels)
+                typed(reader, rows, level, Values::Boolean)
             }
             Some(ColumnReader::Int32ColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                (Values::Int32(values), levels)
+                typed(reader, rows, level, Values::Int32)
             }
             Some(ColumnReader::Int64ColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                (Values::Int64(values), levels)
+                typed(reader, rows, level, Values::Int64)
             }
             Some(ColumnReader::FloatColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                (Values::Float(values), levels)
+                typed(reader, rows, level, Values::Float)
             }
             Some(ColumnReader::DoubleColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                (Values::Double(values), levels)
+                typed(reader, rows, level, Values::Double)
             }
             Some(ColumnReader::ByteArrayColumnReader(reader)) => {
-                let (values, levels) = read(reader, rows, max_level)?;
-                (Values::Bytes(values), levels)
+                typed(reader, rows, level, Values::Bytes)
             }
-            _ => return Err(not_opened()),
-        };
+            _ => Err(not_opened()),
+        }?;
         let levels = levels.map(|levels| {
-            let there = |level: i16| i16::from(level == max_level);
+            let there = |found: i16| i16::from(found == level);
             levels.into_iter().map(there).collect()
         });
         Ok(Cells { values, levels })
@@ -320,8 +299,30 @@ fn read<T: DataType>(
     Ok((values, levels))
 }
 
+/// The same as numbers, one for each row.
+fn numbers<T: DataType>(
+    reader: &mut ColumnReaderImpl<T>,
+    rows: usize,
+    max_level: i16,
+    number: impl Fn(T::T) -> f64,
+) -> Result<Vec<f64>, ParquetError> {
+    let (values, levels) = read(reader, rows, max_level)?;
+    Ok(spread(values, levels, max_level, number))
+}
+
+/// The same with the type they have.
+fn typed<T: DataType>(
+    reader: &mut ColumnReaderImpl<T>,
+    rows: usize,
+    max_level: i16,
+    of: impl Fn(Vec<T::T>) -> Values,
+) -> Result<(Values, Option<Vec<i16>>), ParquetError> {
+    let (values, levels) = read(reader, rows, max_level)?;
+    Ok((of(values), levels))
+}
+
 /// Puts each value on its row and NaN on the others.
-fn spread<T: Copy>(
+fn spread<T>(
     values: Vec<T>,
     levels: Option<Vec<i16>>,
     max_level: i16,

@@ -6,6 +6,7 @@ pub mod evidence;
 mod index;
 mod name;
 pub mod sections;
+mod text;
 pub mod window;
 
 pub use channel::{Canary, ChannelDocument, ChannelError, DetectorChannel, Pin};
