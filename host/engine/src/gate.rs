@@ -151,12 +151,14 @@ fn blueprint(
 fn instantiate(blueprint: &Blueprint, until: Instant) -> Result<Guest, Refusal> {
     let deadline = (Instant::now() + blueprint.limits.gate_call).min(until);
     let guest = blueprint.instantiate(deadline).map_err(|fault| {
+        let Found { text, slow } = faulted("no instance could be made", &fault);
         Refusal::new(
             RefusalKind::Instantiate,
-            fault_text("no instance could be made", &fault),
+            text,
             "components whose start functions end, within the limits",
             "do the work in `score`, and less of it at the start",
         )
+        .slow(slow)
     })?;
     guest
         .check()
@@ -183,9 +185,10 @@ struct Rule {
 
 impl Rule {
     /// The refusal for this rule, with the report so far.
-    fn broken(&self, report: &mut Report, found: String) -> Refusal {
-        report.record(self.check, Outcome::Failed, found.clone());
-        let mut refusal = Refusal::new(self.kind, found, self.supported, self.fix);
+    fn broken(&self, report: &mut Report, found: impl Into<Found>) -> Refusal {
+        let Found { text, slow } = found.into();
+        report.record(self.check, Outcome::Failed, text.clone());
+        let mut refusal = Refusal::new(self.kind, text, self.supported, self.fix).slow(slow);
         refusal.report = Some(Box::new(report.clone()));
         refusal
     }
@@ -199,7 +202,26 @@ impl Rule {
     }
 }
 
+/// What a check found, and whether it is only that an answer took too long.
+struct Found {
+    text: String,
+    slow: bool,
+}
+
+impl From<String> for Found {
+    fn from(text: String) -> Self {
+        Self { text, slow: false }
+    }
+}
+
 /// How a fault reads in a refusal.
-fn fault_text(what: &str, fault: &Fault) -> String {
-    format!("{what}: {} ({fault})", fault.kind())
+fn faulted(what: &str, fault: &Fault) -> Found {
+    let slow = matches!(fault, Fault::Deadline | Fault::Expired);
+    let blame = if slow {
+        "; the machine may have been too busy"
+    } else {
+        ""
+    };
+    let text = format!("{what}: {} ({fault}{blame})", fault.kind());
+    Found { text, slow }
 }

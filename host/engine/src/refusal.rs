@@ -67,6 +67,9 @@ pub struct Refusal {
     pub supported: String,
     /// What to do about it.
     pub fix: String,
+    /// Whether it is only that something took too long. Then the machine may be to blame, and another try may pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slow: bool,
     /// The checks made so far, when the gate had begun to run the component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Box<crate::Report>>,
@@ -87,8 +90,15 @@ impl Refusal {
             found: found.into(),
             supported: supported.into(),
             fix: fix.into(),
+            slow: false,
             report: None,
         }
+    }
+
+    /// The same, when it is only that something took too long.
+    pub(crate) const fn slow(mut self, slow: bool) -> Self {
+        self.slow = slow;
+        self
     }
 
     /// Which rule is broken.

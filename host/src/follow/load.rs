@@ -55,11 +55,12 @@ impl LoadError {
         }
     }
 
-    /// Whether trying again later may succeed: a store may come back, but bytes do not change.
+    /// Whether trying again later may succeed: a store may come back and a busy machine find time, but bytes do not change.
     pub fn is_worth_a_retry(&self) -> bool {
         match self {
             Self::Source(error) => error.is_worth_a_retry(),
-            Self::Refused(_) | Self::NotWanted(_) | Self::Panicked => false,
+            Self::Refused(refusal) => refusal.slow,
+            Self::NotWanted(_) | Self::Panicked => false,
         }
     }
 }
@@ -128,5 +129,22 @@ impl Loader {
         tasks::blocking(gate)
             .await
             .unwrap_or(Err(LoadError::Panicked))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_ran_out_of_time_is_tried_again_and_one_that_refused_is_not() {
+        let refused = |slow: bool| {
+            let refusal = serde_json::json!({
+                "kind": "conformance", "found": "no score", "supported": "scores", "fix": "score", "slow": slow
+            });
+            LoadError::Refused(Box::new(serde_json::from_value(refusal).unwrap()))
+        };
+        assert!(refused(true).is_worth_a_retry());
+        assert!(!refused(false).is_worth_a_retry());
     }
 }

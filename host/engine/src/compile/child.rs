@@ -62,7 +62,8 @@ pub(super) fn compile(
             format!("compiling took longer than {:?}", limits.compile_wall),
             "components that compile within the host's limits",
             SIMPLER,
-        )),
+        )
+        .slow(true)),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use super::{Found, faulted};
 use crate::Report;
 use crate::guest::Guest;
 use crate::refusal::{Refusal, RefusalKind, quote};
@@ -26,7 +27,7 @@ pub(super) fn describe(
 ) -> Result<Description, Refusal> {
     let described = guest
         .describe(deadline)
-        .map_err(|fault| refusal(super::fault_text("`describe` did not answer", &fault)))?;
+        .map_err(|fault| refusal(faulted("`describe` did not answer", &fault)))?;
     let description = Description {
         features: described
             .features
@@ -39,22 +40,23 @@ pub(super) fn describe(
         threshold: described.threshold,
         metadata: described.metadata,
     };
-    check(&description).map_err(refusal)?;
+    check(&description).map_err(|found| refusal(found.into()))?;
     let count = description.features.len();
     report.record("description", Outcome::Passed, format!("{count} features"));
     Ok(description)
 }
 
-fn refusal(found: String) -> Refusal {
+fn refusal(found: Found) -> Refusal {
     Refusal::new(
         RefusalKind::Description,
-        found,
+        found.text,
         format!(
             "1 to {FEATURES} features with unique names of 1 to {NAME_BYTES} bytes, a threshold within 0..1, \
              up to {PAIRS} pairs of metadata with unique keys and {METADATA_BYTES} bytes"
         ),
         "mend what `describe` gives back",
     )
+    .slow(found.slow)
 }
 
 fn check(description: &Description) -> Result<(), String> {

@@ -2,7 +2,7 @@
 //! row add up to the base-2 logarithm of its score.
 
 use super::hostile::Accepted;
-use super::{Rule, Subject, fault_text};
+use super::{Found, Rule, Subject, faulted};
 use crate::chunks::{chunk_rows, explain_chunk};
 use crate::guest::Guest;
 use crate::refusal::{Refusal, RefusalKind};
@@ -75,17 +75,18 @@ fn explain(
     subject: &Subject<'_>,
     guest: &mut Guest,
     rows: &[Accepted],
-) -> Result<Explanation, String> {
+) -> Result<Explanation, Found> {
     let values: Vec<f64> = rows.iter().flat_map(|row| &row.values).copied().collect();
     let explained = explain_chunk(guest, subject.columns, &values, 0, subject.deadline());
     let explained =
-        explained.map_err(|fault| fault_text("no explanation of rows that have scores", &fault))?;
+        explained.map_err(|fault| faulted("no explanation of rows that have scores", &fault))?;
     let mut pairs = explained.scores.iter().zip(rows);
     match pairs.find(|(score, row)| score.to_bits() != row.score.to_bits()) {
         Some((score, row)) => Err(format!(
             "{} scores {:?} and is explained with {score:?}",
             row.name, row.score
-        )),
+        )
+        .into()),
         None => Ok(explained),
     }
 }

@@ -1,7 +1,7 @@
 //! Owns the golden rows: the scores that a release promises are computed anew at each load, and must be the same to the
 //! last bit. A component without them is served, marked `unproven`.
 
-use super::{Rule, Subject, fault_text};
+use super::{Rule, Subject, faulted};
 use crate::Report;
 use crate::chunks::{chunk_rows, score_chunk};
 use crate::guest::Guest;
@@ -44,7 +44,7 @@ pub(super) fn check(
         let first = chunk * rows_per_chunk;
         let scores = score_chunk(guest, subject.columns, &values, first, subject.deadline());
         let scores = scores.map_err(|fault| {
-            let found = fault_text("the golden rows have no scores", &fault);
+            let found = faulted("the golden rows have no scores", &fault);
             RULE.broken(report, found)
         })?;
         let mut pairs = scores.iter().zip(promised).enumerate();

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::probes::{self, Probe};
-use super::{Rule, Subject, fault_text};
+use super::{Rule, Subject, faulted};
 use crate::batch::{Answer, Batch};
 use crate::chunks;
 use crate::guest::Guest;
@@ -66,7 +66,7 @@ pub(super) fn check_values(
             })),
             Err(Fault::Refused(_)) => refused.push(probe),
             Err(fault) => {
-                let found = fault_text(&format!("no score for {}", probe.name), &fault);
+                let found = faulted(&format!("no score for {}", probe.name), &fault);
                 return Err(VALUES.broken(report, found));
             }
         }
@@ -98,12 +98,12 @@ pub(super) fn check_shapes(
         let values = vec![0.5; length];
         let found = match guest.score(columns, &values, subject.deadline()) {
             Ok(Ok(scores)) if scores.iter().all(|s| (0.0..=1.0).contains(s)) => continue,
-            Ok(Ok(_)) => format!("a score out of range for a batch with {name}"),
+            Ok(Ok(_)) => format!("a score out of range for a batch with {name}").into(),
             Ok(Err(refusal)) => match refusal.into_fault(0) {
                 Fault::Refused(_) => continue,
-                fault => fault_text(&format!("no answer to a batch with {name}"), &fault),
+                fault => faulted(&format!("no answer to a batch with {name}"), &fault),
             },
-            Err(fault) => fault_text(&format!("no answer to a batch with {name}"), &fault),
+            Err(fault) => faulted(&format!("no answer to a batch with {name}"), &fault),
         };
         return Err(SHAPES.broken(report, found));
     }
@@ -135,7 +135,7 @@ pub(super) fn check_large(
         Ok(Answer::Scores(scores)) => scores.as_slice(),
         Ok(Answer::Explanation(_)) => &[],
         Err(fault) => {
-            let found = fault_text(&format!("no scores for a batch of {rows} rows"), fault);
+            let found = faulted(&format!("no scores for a batch of {rows} rows"), fault);
             return Err(LARGE.broken(report, found));
         }
     };

@@ -3,7 +3,7 @@
 
 use super::hostile::{Accepted, Tried};
 use super::probes::Probe;
-use super::{Rule, Subject, fault_text};
+use super::{Found, Rule, Subject, faulted};
 use crate::chunks::score_chunk;
 use crate::guest::Guest;
 use crate::refusal::{Refusal, RefusalKind};
@@ -50,7 +50,7 @@ pub(super) fn check(
     }
     let fresh = subject.blueprint.instantiate(subject.deadline());
     let compared = fresh
-        .map_err(|fault| fault_text("no second instance could be made", &fault))
+        .map_err(|fault| faulted("no second instance could be made", &fault))
         .and_then(|mut guest| {
             let how = "by a new instance";
             compare(subject, &mut guest, &forwards, accepted.len(), how)
@@ -70,7 +70,7 @@ fn refuses_in_company(
     guest: &mut Guest,
     accepted: &[Accepted],
     probe: &Probe,
-) -> Result<(), String> {
+) -> Result<(), Found> {
     let company = accepted.iter().take(1).flat_map(|row| &row.values);
     let values: Vec<f64> = company.chain(&probe.values).copied().collect();
     match score_chunk(guest, subject.columns, &values, 0, subject.deadline()) {
@@ -78,11 +78,9 @@ fn refuses_in_company(
         Ok(_) => Err(format!(
             "a row is refused alone and scored behind another in a batch: {}",
             probe.name
-        )),
-        Err(fault) => Err(fault_text(
-            "no answer to a row that is refused alone",
-            &fault,
-        )),
+        )
+        .into()),
+        Err(fault) => Err(faulted("no answer to a row that is refused alone", &fault)),
     }
 }
 
@@ -93,24 +91,24 @@ fn compare(
     rows: &[&Accepted],
     size: usize,
     how: &str,
-) -> Result<(), String> {
+) -> Result<(), Found> {
     for rows in rows.chunks(size.max(1)) {
         let values: Vec<f64> = rows.iter().flat_map(|row| &row.values).copied().collect();
         let scores = match score_chunk(guest, subject.columns, &values, 0, subject.deadline()) {
             Ok(scores) => scores,
             Err(Fault::Refused(refusal)) => {
-                return Err(format!(
-                    "rows that are scored alone are refused {how}: {refusal}"
-                ));
+                let found = format!("rows that are scored alone are refused {how}: {refusal}");
+                return Err(found.into());
             }
-            Err(fault) => return Err(fault_text(&format!("no scores {how}"), &fault)),
+            Err(fault) => return Err(faulted(&format!("no scores {how}"), &fault)),
         };
         let mut pairs = scores.iter().zip(rows);
         if let Some((score, row)) = pairs.find(|(s, row)| s.to_bits() != row.score.to_bits()) {
-            return Err(format!(
+            let found = format!(
                 "{} scores {:?} alone and {score:?} {how}",
                 row.name, row.score
-            ));
+            );
+            return Err(found.into());
         }
     }
     Ok(())

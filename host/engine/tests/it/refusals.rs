@@ -14,6 +14,8 @@ fn refused(component: &[u8], kind: RefusalKind, found: &str) -> Refusal {
     assert_eq!(refusal.kind(), kind, "{refusal}");
     assert!(refusal.found.contains(found), "{found}: {refusal}");
     assert!(!refusal.fix.is_empty() && !refusal.supported.is_empty());
+    // Only what ran out of time may pass at another try.
+    assert_eq!(refusal.slow, found == "deadline", "{refusal}");
     refusal
 }
 
