@@ -51,7 +51,7 @@ cluster: ## the same, given to a real API server, which is built once (11 minute
 infra: ## Terraform: format, policies' tests, schemas, linters
 	@verify/infra/run
 
-image: build ## the container image: without a daemon where buildah is there, else with docker
+image: ## the container image, of one static executable: without a daemon where buildah is there, else with docker
 	@image/build
 
 workflows: ## actionlint, shellcheck, zizmor, and the workflows' own scripts

@@ -38,6 +38,9 @@ struct Args {
     /// The folder with the data sets
     #[arg(long)]
     data: Option<PathBuf>,
+    /// The image's executable, whose HTTP rows are set against the normal build's; without it they are skipped
+    #[arg(long)]
+    image: Option<PathBuf>,
 }
 
 /// What every group may use.
@@ -49,6 +52,8 @@ pub(crate) struct Bench {
     pub(crate) python: Option<PathBuf>,
     /// The folder with the data sets.
     pub(crate) data: Option<PathBuf>,
+    /// The image's executable.
+    pub(crate) image: Option<PathBuf>,
     /// Where prepared data and other files of a run lie.
     pub(crate) folder: PathBuf,
     /// Where the executables lie.
@@ -103,6 +108,7 @@ fn main() -> anyhow::Result<ExitCode> {
         smoke: args.smoke,
         python: args.python,
         data: args.data,
+        image: args.image,
         folder,
         binaries,
     };

@@ -1,5 +1,5 @@
 //! Requests over loopback: one row and a hundred rows of 30 features, as JSON and as binary tensors. Our server, a bare
-//! axum echo and FastAPI take turns on one core; wrk has the other.
+//! axum echo, FastAPI and the image's executable take turns on one core; wrk has the other.
 
 use std::path::{Path, PathBuf};
 
@@ -23,12 +23,15 @@ const SET: &str = "generated30";
 const BATCH_ROWS: usize = 100;
 /// How much higher than the echo's the p99 of one row may be.
 const P99_RATIO_LIMIT: f64 = 2.0;
+/// How much of the normal build's rate the image's executable must reach, or explain.
+const IMAGE_RATIO: f64 = 0.95;
 
 /// The servers that take turns.
 struct Servers {
     ours: Server,
     echo: Server,
     fastapi: Option<Server>,
+    image: Option<Server>,
 }
 
 /// One of our rows: what is sent to us and what the echo gets for it.
@@ -55,16 +58,35 @@ pub(crate) fn run(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let folder = bench.folder.join("http");
     std::fs::create_dir_all(&folder)?;
     let set = rows(bench, SET)?;
-    let home = Home::new(&bench.hodoscope(), folder.join("home"), PORT + 2)?;
-    home.push(&component(bench, &set)?, SET, "1.0.0")?;
-    home.promote(SET, "1.0.0")?;
+    let component = component(bench, &set)?;
+    let serve = |executable: &Path, home: &str, port: u16| -> anyhow::Result<Server> {
+        let home = Home::new(executable, folder.join(home), port)?;
+        home.push(&component, SET, "1.0.0")?;
+        home.promote(SET, "1.0.0")?;
+        home.serve(CORE)
+    };
+    let image = bench.image.as_deref();
     let servers = Servers {
-        ours: home.serve(CORE)?,
+        ours: serve(&bench.hodoscope(), "home", PORT + 2)?,
         echo: echo(bench, &folder)?,
         fastapi: fastapi(bench, &folder)?,
+        image: image
+            .map(|executable| serve(executable, "image", PORT + 4))
+            .transpose()?,
     };
     for case in cases(&servers, &folder, &set)? {
         measure(bench, table, &servers, &case)?;
+    }
+    if servers.image.is_none() {
+        let (what, why) = (
+            "HTTP, the image's executable",
+            "it is not built: make image",
+        );
+        if bench.smoke {
+            crate::say(&format!("no rows of {what}: {why}"));
+        } else {
+            table.skip("http.image", what, why);
+        }
     }
     Ok(())
 }
@@ -174,27 +196,48 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-fn measure(bench: &Bench, table: &mut Table, servers: &Servers, case: &Case) -> anyhow::Result<()> {
-    let answer = load::once(&case.ours)?;
-    ensure!(!answer.is_empty(), "{}: an empty answer", case.key);
-    load::once(&case.echo)?;
-    let seconds = bench.size(4, 1);
-    let (mut ours, mut echoes) = (Vec::new(), Vec::new());
-    for _ in 0..bench.size(3, 1) {
-        echoes.push(load::run(
-            &case.echo,
-            CONNECTIONS,
-            seconds,
-            servers.echo.id(),
-        )?);
-        ours.push(load::run(
-            &case.ours,
-            CONNECTIONS,
-            seconds,
-            servers.ours.id(),
-        )?);
+/// What one case saw: the run in the middle of each server.
+struct Turns {
+    ours: Load,
+    echo: Load,
+    image: Option<Load>,
+}
+
+/// The servers take turns, so that a slow minute hits all alike.
+fn turns(bench: &Bench, servers: &Servers, case: &Case) -> anyhow::Result<Turns> {
+    let image = servers.image.as_ref().map(|server| {
+        let url = case.ours.url.replace(&servers.ours.url, &server.url);
+        let request = Request {
+            url,
+            ..case.ours.clone()
+        };
+        (request, server)
+    });
+    let mut sides = vec![(&case.echo, &servers.echo), (&case.ours, &servers.ours)];
+    sides.extend(image.as_ref().map(|(request, server)| (request, *server)));
+    for (request, _) in &sides {
+        let answer = load::once(request)?;
+        ensure!(!answer.is_empty(), "{}: an empty answer", request.url);
     }
-    let (ours, echo) = (load::middle(ours)?, load::middle(echoes)?);
+    let seconds = bench.size(4, 1);
+    let mut loads = vec![Vec::new(); sides.len()];
+    for _ in 0..bench.size(3, 1) {
+        for ((request, server), loads) in sides.iter().zip(&mut loads) {
+            loads.push(load::run(request, CONNECTIONS, seconds, server.id())?);
+        }
+    }
+    let mut middles = loads.into_iter().map(load::middle);
+    let mut next = || middles.next().transpose();
+    let (echo, ours) = (next()?, next()?);
+    Ok(Turns {
+        echo: echo.context("no run of the echo")?,
+        ours: ours.context("no run of ours")?,
+        image: next()?,
+    })
+}
+
+fn measure(bench: &Bench, table: &mut Table, servers: &Servers, case: &Case) -> anyhow::Result<()> {
+    let Turns { ours, echo, image } = turns(bench, servers, case)?;
     let ratio = ours.per_second / echo.per_second;
     table.against(
         case.key,
@@ -208,36 +251,60 @@ fn measure(bench: &Bench, table: &mut Table, servers: &Servers, case: &Case) -> 
         "CPU per request {:.2} of the echo's",
         ours.server_us / echo.server_us
     ));
-    bound(table, &ours, "ours");
-    if ours.failed > 0 {
-        table.fail(
-            case.key,
-            case.what,
-            &format!("{} requests failed", ours.failed),
-        );
+    settled(table, case.key, case.what, &ours);
+    if let Some(image) = image {
+        beside_image(table, case, &image, &ours);
     }
     if case.whole {
-        let ratio = ours.p99_ms / echo.p99_ms;
-        let (key, what) = (format!("{}.p99", case.key), format!("{}: p99", case.what));
-        let target = if case.key == "http.one" {
-            Target::AtMost {
-                must: P99_RATIO_LIMIT,
-                stretch: None,
-            }
-        } else {
-            Target::None
-        };
-        table.against(
-            &key,
-            &what,
-            format!("{:.2} ms", ours.p99_ms),
-            format!("echo {:.2} ms", echo.p99_ms),
-            ratio,
-            target,
-        );
+        p99(table, case, &ours, &echo);
         beside_fastapi(bench, table, servers, case, &ours)?;
     }
     Ok(())
+}
+
+/// The image's executable against the normal build, of the same rounds.
+fn beside_image(table: &mut Table, case: &Case, image: &Load, normal: &Load) {
+    let (key, what) = (
+        format!("{}.image", case.key),
+        format!("{}: the image's executable", case.what),
+    );
+    let target = Target::AtLeast {
+        must: IMAGE_RATIO,
+        stretch: None,
+    };
+    table.against(
+        &key,
+        &what,
+        image.text(""),
+        normal.text("normal build"),
+        image.per_second / normal.per_second,
+        target,
+    );
+    table.note(&format!(
+        "CPU per request {:.2} of the normal build's",
+        image.server_us / normal.server_us
+    ));
+    settled(table, &key, &what, image);
+}
+
+fn p99(table: &mut Table, case: &Case, ours: &Load, echo: &Load) {
+    let (key, what) = (format!("{}.p99", case.key), format!("{}: p99", case.what));
+    let target = if case.key == "http.one" {
+        Target::AtMost {
+            must: P99_RATIO_LIMIT,
+            stretch: None,
+        }
+    } else {
+        Target::None
+    };
+    table.against(
+        &key,
+        &what,
+        format!("{:.2} ms", ours.p99_ms),
+        format!("echo {:.2} ms", echo.p99_ms),
+        ours.p99_ms / echo.p99_ms,
+        target,
+    );
 }
 
 fn beside_fastapi(
@@ -280,13 +347,14 @@ fn beside_fastapi(
     Ok(())
 }
 
-/// Says when the figure is the load generator's.
-fn bound(table: &mut Table, load: &Load, whose: &str) {
+/// Says of the row added last when its figure is the load generator's, and adds one where requests failed.
+fn settled(table: &mut Table, key: &str, what: &str, load: &Load) {
     if !load.counts() {
-        table.load_bound(&format!(
-            "{whose}: server only {:.0} % busy",
-            load.server_busy * 100.0
-        ));
+        let busy = load.server_busy * 100.0;
+        table.load_bound(&format!("server only {busy:.0} % busy"));
+    }
+    if load.failed > 0 {
+        table.fail(key, what, &format!("{} requests failed", load.failed));
     }
 }
 
