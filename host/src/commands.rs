@@ -33,10 +33,12 @@ use std::future::Future;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+use tokio::runtime::Runtime;
 
 use crate::config::{Config, LogSettings, Origin, Sources};
 use crate::telemetry;
@@ -150,6 +152,8 @@ pub struct Context {
     pub config: Config,
     /// How answers are printed.
     pub output: Output,
+    /// One for the whole command: clients of the store and the forge keep tasks on the runtime that they began on.
+    runtime: Arc<OnceLock<Runtime>>,
 }
 
 impl Context {
@@ -170,12 +174,18 @@ impl Context {
         }
     }
 
-    /// Runs a future to its end on a small runtime of its own, for commands that speak with the store.
+    /// Runs a future to its end on the command's small runtime, for commands that speak with the store and the forge.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> anyhow::Result<T> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("failed to start the runtime")?;
+        let runtime = match self.runtime.get() {
+            Some(runtime) => runtime,
+            None => {
+                let made = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .context("failed to start the runtime")?;
+                self.runtime.get_or_init(|| made)
+            }
+        };
         Ok(runtime.block_on(future))
     }
 }
@@ -203,6 +213,7 @@ impl Cli {
         let context = Context {
             config,
             output: self.flags.output,
+            runtime: Arc::default(),
         };
         self.command.run(&context).unwrap_or_else(|error| {
             complain(&format_args!("error: {error:#}"));
