@@ -16,7 +16,7 @@ mod words;
 
 pub use judge::{JudgeError, Reference, judge};
 pub use merge::{MergeError, MergedWindow, merge};
-pub use page::{Cell, Section, page};
+pub use page::{Cell, Section, page, page_after};
 pub use report::{
     AlertRate, Comparison, DriftReport, Effects, FeatureDrift, Floors, Policy, Problem, Quality,
     Verdict, WindowSummary,

@@ -8,6 +8,7 @@ mod top;
 use hodoscope_release::Digest;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::words::{Next, visible};
 use crate::{DriftReport, words};
 
 const STYLE: &str = include_str!("page/style.css");
@@ -44,6 +45,19 @@ pub enum Cell {
 
 /// The report as one HTML file without any reference to the outside, with `extra` after the verdict.
 pub fn page(report: &DriftReport, extra: &[Section]) -> String {
+    written(report, &words::next(report), extra)
+}
+
+/// The same where something was done about it already: `next` says what, and what a person does now.
+pub fn page_after(report: &DriftReport, next: &str, extra: &[Section]) -> String {
+    let next = Next {
+        sentence: visible(next),
+        command: None,
+    };
+    written(report, &next, extra)
+}
+
+fn written(report: &DriftReport, next: &Next, extra: &[Section]) -> String {
     let title = format!(
         "{}: {}",
         words::release(report),
@@ -64,7 +78,7 @@ pub fn page(report: &DriftReport, extra: &[Section]) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body class=(report.verdict.kind()) {
-                (top::header(report))
+                (top::header(report, next))
                 main {
                     (top::facts(report))
                     (contents(report, extra))

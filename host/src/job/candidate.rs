@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use hodoscope_drift::{Cell, DriftReport, Section, page};
+use hodoscope_drift::{Cell, DriftReport, Section, page_after};
 use hodoscope_engine::Detector;
 use hodoscope_registry::{Listed, Pushed, StoreError};
 use hodoscope_release::evidence::{
@@ -264,7 +264,9 @@ impl Job<'_> {
 
     /// The drift's page with the gates of the candidate.
     pub fn page(&self, look: &Look, evidence: &Evidence) -> String {
-        page(&look.report, &[gates_section(evidence)])
+        let next =
+            "A candidate is trained for it. Read its gates below, and decide on its pull request.";
+        page_after(&look.report, next, &[gates_section(evidence)])
     }
 }
 

@@ -3,15 +3,14 @@
 use maud::{Markup, html};
 
 use super::named;
-use crate::words::{self, count, percent, visible};
+use crate::words::{self, Next, count, percent, visible};
 use crate::{DriftReport, Problem, Verdict};
 
 /// Broken features that are listed before the rest is folded away.
 const PROBLEMS_SHOWN: usize = 20;
 
 /// The verdict.
-pub(super) fn header(report: &DriftReport) -> Markup {
-    let next = words::next(report);
+pub(super) fn header(report: &DriftReport, next: &Next) -> Markup {
     let reasons = words::reasons(report);
     html! {
         header {
@@ -29,7 +28,7 @@ pub(super) fn header(report: &DriftReport) -> Markup {
             }
             div.next {
                 p { strong { "Next: " } (next.sentence) }
-                @if let Some(command) = next.command { pre tabindex="0" aria-label="Command" { code { @for (at, word) in command.split(' ').enumerate() { @if at > 0 { " " } span { (word) } } } } }
+                @if let Some(command) = &next.command { pre tabindex="0" aria-label="Command" { code { @for (at, word) in command.split(' ').enumerate() { @if at > 0 { " " } span { (word) } } } } }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the judge says, as the page and the text show it: every drifted feature with its plot, nothing wider than promised.
 
-use hodoscope_drift::{DriftReport, page, plots, text};
+use hodoscope_drift::{DriftReport, page, page_after, plots, text, text_after};
 
 use crate::draws::{Known, Random, Row};
 
@@ -56,4 +56,16 @@ fn broken_input_is_shown_first_and_names_the_feature() {
     assert!(page.find("id=\"problems\"") < page.find("id=\"windows\""));
     assert!(page.contains("missing column"));
     assert!(text(&report).contains("Broken input\n  ! "));
+}
+
+#[test]
+fn what_was_done_already_stands_in_place_of_what_to_do() {
+    let report = judged(|_, row| row.iter_mut().for_each(|value| *value += 1.5));
+    let retrain = "Retrain on the new traffic";
+    assert!(page(&report, &[]).contains(retrain) && text(&report).contains(retrain));
+    let done = "Merge <pull request> 7.";
+    let (page, text) = (page_after(&report, done, &[]), text_after(&report, done));
+    assert!(page.contains("Merge &lt;pull request&gt; 7."), "escaped");
+    assert!(text.contains(done));
+    assert!(!page.contains(retrain) && !text.contains(retrain));
 }
