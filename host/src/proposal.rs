@@ -1,6 +1,9 @@
 //! The words of a pull request: a title and a body on which a person can decide in a minute, made from evidence. Names of
 //! features and reasons are other people's text: they are shown as they are and can neither format, link nor mention.
 
+mod body;
+mod prose;
+
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
@@ -10,12 +13,8 @@ use hodoscope_release::{ChannelName, DetectorChannel, DetectorName, IndexEntry, 
 
 use crate::commands::Context;
 use crate::releases;
-use prose::prose;
-
-mod body;
-mod prose;
-
 use body::body;
+use prose::prose;
 
 /// The name of the document with the [`DriftReport`] as JSON.
 pub const REPORT: &str = "drift";

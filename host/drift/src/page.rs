@@ -8,7 +8,7 @@ mod top;
 use hodoscope_release::Digest;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::words::{Next, visible};
+use crate::words::Next;
 use crate::{DriftReport, words};
 
 const STYLE: &str = include_str!("page/style.css");
@@ -50,11 +50,7 @@ pub fn page(report: &DriftReport, extra: &[Section]) -> String {
 
 /// The same where something was done about it already: `next` says what, and what a person does now.
 pub fn page_after(report: &DriftReport, next: &str, extra: &[Section]) -> String {
-    let next = Next {
-        sentence: visible(next),
-        command: None,
-    };
-    written(report, &next, extra)
+    written(report, &Next::told(next), extra)
 }
 
 fn written(report: &DriftReport, next: &Next, extra: &[Section]) -> String {

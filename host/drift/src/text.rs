@@ -31,11 +31,7 @@ pub fn text(report: &DriftReport) -> String {
 
 /// The same where something was done about it already: `next` says what, and what a person does now.
 pub fn text_after(report: &DriftReport, next: &str) -> String {
-    let next = Next {
-        sentence: visible(next),
-        command: None,
-    };
-    told(report, &next)
+    told(report, &Next::told(next))
 }
 
 fn told(report: &DriftReport, next: &Next) -> String {

@@ -20,6 +20,16 @@ pub(crate) struct Next {
     pub(crate) command: Option<String>,
 }
 
+impl Next {
+    /// What the caller says, where something was done about the report already.
+    pub(crate) fn told(sentence: &str) -> Self {
+        Self {
+            sentence: visible(sentence),
+            command: None,
+        }
+    }
+}
+
 /// One of a comparison's distances, beside the limit that it must reach.
 pub(crate) struct Measure {
     /// For headers.

@@ -70,10 +70,11 @@ fn bomb(depth: usize, locals: usize) -> Vec<u8> {
 #[test]
 fn a_compile_bomb_meets_the_childs_limits_and_the_refusal_says_which() {
     let bomb = bomb(400, 400);
-    let check = |limits: Limits, found: &str| {
+    let check = |limits: Limits, found: &str, slow: bool| {
         let refusal = engine_with(child(), limits).load(&bomb).unwrap_err();
         assert_eq!(refusal.kind(), RefusalKind::Compile, "{refusal}");
         assert!(refusal.found.contains(found), "{found}: {refusal}");
+        assert_eq!(refusal.slow, slow, "{refusal}");
     };
     check(
         Limits {
@@ -81,6 +82,7 @@ fn a_compile_bomb_meets_the_childs_limits_and_the_refusal_says_which() {
             ..limits()
         },
         "longer than 50ms",
+        true,
     );
     check(
         Limits {
@@ -88,6 +90,7 @@ fn a_compile_bomb_meets_the_childs_limits_and_the_refusal_says_which() {
             ..limits()
         },
         "memory",
+        false,
     );
 }
 

@@ -83,9 +83,7 @@ impl Detected {
             warnings: Vec::new(),
         }
     }
-}
 
-impl Detected {
     /// What this run did about what it found, and what a person does now; `None` if it only looked.
     fn next(&self) -> Option<String> {
         if let Some(workflow) = &self.dispatched {
