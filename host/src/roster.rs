@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use hodoscope_release::{ChannelName, DetectorChannel, DetectorName, Pin, Version};
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::shadow::Tally;
 pub use served::{Key, Served};
@@ -133,7 +134,10 @@ pub struct Snapshot {
 
 /// The snapshot that holds now.
 #[derive(Debug)]
-pub struct Roster(ArcSwap<Snapshot>);
+pub struct Roster {
+    snapshot: ArcSwap<Snapshot>,
+    replaced: watch::Sender<()>,
+}
 
 /// Why a detector or version is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,22 +155,32 @@ pub enum Absence {
 impl Roster {
     /// An empty roster.
     pub fn new(channel: ChannelName) -> Self {
-        Self(ArcSwap::from_pointee(Snapshot {
+        let snapshot = Snapshot {
             channel,
             document: DocumentState::Unread,
             generation: 0,
             detectors: BTreeMap::new(),
-        }))
+        };
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            replaced: watch::Sender::new(()),
+        }
     }
 
     /// The snapshot that holds now. It stays as it is while it is held.
     pub fn now(&self) -> Guard<Arc<Snapshot>> {
-        self.0.load()
+        self.snapshot.load()
+    }
+
+    /// Tells of each snapshot that replaces another from now on.
+    pub fn replaced(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
     }
 
     /// Replaces the snapshot: the one atomic store that a change of the roster is.
     pub fn replace(&self, next: Snapshot) {
-        self.0.store(Arc::new(next));
+        self.snapshot.store(Arc::new(next));
+        self.replaced.send_replace(());
     }
 }
 

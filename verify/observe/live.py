@@ -73,7 +73,7 @@ def ask(url, body=None, content="application/json", method=None, token=None):
         return error.code, error.read()
 
 
-def until(what, seconds, condition):
+def until(what, seconds, condition, exception=str):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -82,7 +82,7 @@ def until(what, seconds, condition):
         except OSError:
             pass
         time.sleep(0.2)
-    sys.exit(f"{what} did not happen within {seconds} s; logs are in {work}")
+    sys.exit(f"{what}{exception()} did not happen within {seconds} s; logs are in {work}")
 
 
 def query(expression):
@@ -200,7 +200,8 @@ def check_panels():
 
 
 def check_rules():
-    firing = until("the alerts", 60, lambda: caused_alerts())
+    until("the alerts", 60, lambda: set(CAUSED) <= set(alerts()), lambda: f" but {sorted(set(CAUSED) - set(alerts()))}")
+    firing = alerts()
     for name, detector in CAUSED.items():
         tell(f"{name} fires for {detector}, in Prometheus", [] if detector in firing.get(name, ()) else [f"fires for {firing.get(name)}"])
     tell("HodoscopeDetectorDown does not fire for pump, which runs", {"pump"} & firing["HodoscopeDetectorDown"])
@@ -210,12 +211,12 @@ def check_rules():
     tell("all rules are there", [] if sum(len(g["rules"]) for g in health) == len(rules(root)) else ["some are not"])
 
 
-def caused_alerts():
+def alerts():
     firing = {}
     for alert in json.loads(ask(f"http://127.0.0.1:{prometheus}/api/v1/alerts")[1])["data"]["alerts"]:
         if alert["state"] == "firing":
             firing.setdefault(alert["labels"]["alertname"], set()).add(alert["labels"].get("detector", ""))
-    return firing if set(CAUSED) <= set(firing) else None
+    return firing
 
 
 def main():
@@ -228,7 +229,7 @@ def main():
     token = (home / "token").read_text().strip()
     ask(f"http://127.0.0.1:{admin}/v1/detectors/pump/versions/1.0.0", (work / "pump-1.0.0.wasm").read_bytes(), "application/wasm", "PUT", token)
     stop = threading.Event()
-    caller = threading.Thread(target=traffic, args=(stop,))
+    caller = threading.Thread(target=traffic, args=(stop,), daemon=True)
     caller.start()
     until("traffic", 60, lambda: query("sum(increase(hodoscope_rows_total[30s])) > 500"))
     check_rules()

@@ -1,6 +1,7 @@
 //! The work beside requests: close parts, put files, clean a folder, and ask for verdicts. A store that fails or hangs
 //! stops only the putting; what waits meanwhile is bounded, and what does not fit is dropped and counted.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -198,8 +199,9 @@ impl Worker {
         self.meters.backlog(backlog.files, backlog.bytes);
     }
 
-    /// Cleans a folder and asks for verdicts, for ever.
+    /// Cleans a folder and asks for verdicts, for ever: in rounds, and of a detector that is new at once.
     async fn look_after(&self) {
+        let (mut replaced, mut asked) = (self.roster.replaced(), BTreeSet::new());
         let (mut clean, mut ask) = (
             tokio::time::interval(CLEAN_EVERY),
             tokio::time::interval(VERDICTS_EVERY),
@@ -207,7 +209,15 @@ impl Worker {
         loop {
             tokio::select! {
                 _ = clean.tick() => self.clean().await,
-                _ = ask.tick() => self.ask().await,
+                _ = ask.tick() => {
+                    asked = self.names();
+                    self.ask(&asked).await;
+                }
+                Ok(()) = replaced.changed() => {
+                    let new = &self.names() - &asked;
+                    self.ask(&new).await;
+                    asked.extend(new);
+                }
             }
         }
     }
@@ -235,24 +245,29 @@ impl Worker {
         }
     }
 
-    /// Reads the last verdict of every detector in the roster.
-    pub async fn ask(&self) {
-        let names: Vec<DetectorName> = {
-            let roster = self.roster.now();
-            roster
-                .detectors
-                .values()
-                .map(|entry| entry.name.clone())
-                .collect()
-        };
+    /// The detectors in the roster.
+    fn names(&self) -> BTreeSet<DetectorName> {
+        let roster = self.roster.now();
+        roster
+            .detectors
+            .values()
+            .map(|entry| entry.name.clone())
+            .collect()
+    }
+
+    /// Reads the last verdicts of these detectors.
+    async fn ask(&self, names: &BTreeSet<DetectorName>) {
+        if names.is_empty() {
+            return;
+        }
         let asking = async {
             let store = self.open().await?;
             for name in names {
                 match store
-                    .get(&CaptureKey::verdict(&name), VERDICT_LIMIT_BYTES)
+                    .get(&CaptureKey::verdict(name), VERDICT_LIMIT_BYTES)
                     .await
                 {
-                    Ok(bytes) => self.learn(&name, &bytes),
+                    Ok(bytes) => self.learn(name, &bytes),
                     Err(error) if error.is_missing() => {}
                     Err(error) => return Err(error),
                 }

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::Request;
 use hodoscope::capture::table;
+use hodoscope::roster::{Entry, Snapshot};
 use hodoscope::rows::{Selection, Table, Values};
 use hodoscope::tasks;
 use hodoscope_isolation_forest::{Feature, Forest, Node, Sections, Tree, emit};
@@ -336,46 +338,83 @@ async fn without_the_setting_nothing_is_captured_and_nothing_is_told() {
     assert!(!place(&host).exists());
 }
 
+/// The verdict of a drift job an hour ago, where hosts look for it.
+async fn judge(host: &TestHost, name: &str) {
+    let detector: DetectorName = name.parse().unwrap();
+    let now_ms = host.app.capture.as_ref().unwrap().now_ms();
+    let record = VerdictRecord {
+        schema: 1,
+        detector: detector.clone(),
+        verdict: "drifted".to_owned(),
+        time_ms: now_ms - 3_600_000,
+        window: "20261124T000000Z".parse().unwrap(),
+        release: format!("{name}@1.0.0").parse().unwrap(),
+        digest: hodoscope_release::Digest::of(b""),
+    };
+    let location = StoreLocation::Folder(place(host));
+    let store = CaptureStore::open(&location, &StoreOptions::default())
+        .await
+        .unwrap();
+    let bytes = serde_json::to_vec(&record).unwrap();
+    store
+        .put(&CaptureKey::verdict(&detector), bytes.into())
+        .await
+        .unwrap();
+}
+
+/// Waits until `/metrics` holds the line; a round of the worker would come after two minutes.
+async fn until_told(host: &TestHost, line: &str) {
+    let telling = async {
+        while !host.metrics().await.contains(line) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(60), telling).await;
+    assert!(told.is_ok(), "never told: {line}");
+}
+
 #[tokio::test]
 async fn the_age_of_a_verdict_is_told_also_of_a_schedule_that_never_ran() {
-    let mut host = serving(&profiled(10.0), &[ON]).await;
-    let worker = host.capture.take().unwrap();
-    worker.ask().await;
+    let host = serving(&profiled(10.0), &[ON]).await;
     let metrics = host.metrics().await;
     assert!(
         metrics.contains("hodoscope_drift_verdict_age_seconds{detector=\"pump\"} "),
         "{metrics}"
     );
     assert!(!metrics.contains("hodoscope_drift_verdict{"));
+}
 
-    let pump: DetectorName = "pump".parse().unwrap();
-    let now_ms = host.app.capture.as_ref().unwrap().now_ms();
-    let record = VerdictRecord {
-        schema: 1,
-        detector: pump.clone(),
-        verdict: "drifted".to_owned(),
-        time_ms: now_ms - 3_600_000,
-        window: "20261124T000000Z".parse().unwrap(),
-        release: "pump@1.0.0".parse().unwrap(),
-        digest: hodoscope_release::Digest::of(b""),
-    };
-    let location = StoreLocation::Folder(place(&host));
-    let store = CaptureStore::open(&location, &StoreOptions::default())
-        .await
-        .unwrap();
-    let bytes = serde_json::to_vec(&record).unwrap();
-    store
-        .put(&CaptureKey::verdict(&pump), bytes.into())
-        .await
-        .unwrap();
-    worker.ask().await;
-    let metrics = host.metrics().await;
-    let line = "hodoscope_drift_verdict{detector=\"pump\",verdict=\"drifted\"} 1";
-    assert!(metrics.contains(line), "{metrics}");
-    assert!(
-        metrics.contains("hodoscope_drift_verdict_age_seconds{detector=\"pump\"} 360"),
-        "{metrics}"
-    );
+#[tokio::test]
+async fn a_verdict_is_told_at_once_also_of_a_detector_that_comes_later() {
+    let mut host = serving(&profiled(10.0), &[ON]).await;
+    judge(&host, "pump").await;
+    judge(&host, "valve").await;
+    let worker = host.capture.take().unwrap();
+    let (finish, finishing) = watch::channel(false);
+    let work = tasks::capture(worker, finishing);
+    until_told(
+        &host,
+        "hodoscope_drift_verdict{detector=\"pump\",verdict=\"drifted\"} 1",
+    )
+    .await;
+    until_told(
+        &host,
+        "hodoscope_drift_verdict_age_seconds{detector=\"pump\"} 360",
+    )
+    .await;
+
+    let valve: DetectorName = "valve".parse().unwrap();
+    let mut next = Snapshot::clone(&host.app.roster.now());
+    next.detectors
+        .insert("valve".to_owned(), Arc::new(Entry::unloaded(&valve)));
+    host.app.roster.replace(next);
+    until_told(
+        &host,
+        "hodoscope_drift_verdict{detector=\"valve\",verdict=\"drifted\"} 1",
+    )
+    .await;
+    finish.send_replace(true);
+    work.await.unwrap();
 }
 
 #[tokio::test]
