@@ -483,6 +483,7 @@ impl World {
             "reply": reply.body,
             "fault": fault,
         });
-        writeln!(file, "{line}").unwrap();
+        // One write for the whole line: other worlds append to the same file, and a written `Value` is many writes.
+        file.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }
