@@ -276,7 +276,16 @@ fn propose(shell: &Shell) -> anyhow::Result<()> {
         "the candidate is no better: {}",
         percent(new)
     );
-    let again = shell.run("drift --detector pump --retrain --propose")?;
+    // Of the same window, since another may be complete by now: that would be news, and update the pull request.
+    let window = answer
+        .pointer("/0/report/windows")
+        .and_then(Value::as_array)
+        .and_then(|windows| windows.last())
+        .context("the report has no windows")?;
+    let again = shell.run(&format!(
+        "drift --detector pump --retrain --propose --window {}",
+        text(window, "/window")?
+    ))?;
     proposed(shell, &again, "/0/proposal", "unchanged")
 }
 
