@@ -6,7 +6,7 @@ use clap::Parser as _;
 use hodoscope::commands::Cli;
 use mimalloc::MiMalloc;
 
-/// Named, so that the image's static build has it, too: musl's own allocator is slow under threads.
+/// Named, so that every build has the same, the image's static one too.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

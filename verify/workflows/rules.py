@@ -121,7 +121,8 @@ def no_scanner_runs_beside_a_secret_a_role_or_a_right_to_write():
 def what_is_proposed_was_signed_described_and_scanned():
     build = flows["build-deploy.yml"]["jobs"]
     said = str(build["image"]["steps"])
-    assert "cosign sign" in said and "cosign attest" in said and "image/sbom" in said and "cargo auditable" in said
+    assert "cosign sign" in said and "cosign attest" in said and "target/image/hodoscope.cdx.json" in said
+    assert "cargo auditable" in (root / "image/root").read_text() and "image/sbom" in (root / "image/root").read_text()
     assert set(build["propose"]["needs"]) == {"image", "scan"} and build["scan"]["needs"] == "image"
     assert any(step.get("with", {}).get("exit-code") == "1" for step in build["scan"]["steps"]), "the scan refuses nothing"
 

@@ -1,5 +1,5 @@
-"""What the image is made of: image/sbom's document fits the CycloneDX schema, names the crates of Cargo.lock by checksum and
-nothing else, and is the same twice; and deny.toml's licences and sources hold for each of them.
+"""What the image is made of: image/sbom's document fits the CycloneDX schema, names the crates of Cargo.lock by checksum, the
+libraries beneath them, and nothing else, and is the same twice; and deny.toml's licences and sources hold for each of them.
 `supply.py <repository> <folder for files>` prints one line for each check."""
 
 import json
@@ -48,6 +48,15 @@ def it_names_what_is_linked_and_nothing_that_only_tests():
     names = {c["name"] for c in crates}
     assert {"wasmtime", "axum", "aws-sdk-s3", "hodoscope-engine"} <= names, names
     assert not names & {"hodoscope-bench", "hodoscope-robust-zscore", "criterion", "insta"}, names
+
+
+def it_names_what_is_linked_of_the_distribution():
+    [system] = [c for c in sbom["components"] if c["type"] == "operating-system"]
+    beneath = {c["name"]: c for c in sbom["components"] if c["type"] == "library" and c not in crates}
+    assert {re.sub(r"-\d+$", "", name) for name in beneath} == {"rust-std", "glibc", "gcc"}, beneath
+    installed = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libc6"], check=True, capture_output=True, text=True).stdout
+    assert installed.startswith(beneath["glibc"]["version"]), installed
+    assert beneath["glibc"]["purl"].endswith(f"distro={system['name']}-{system['version']}")
 
 
 def each_crate_is_locked_and_has_its_checksum():
