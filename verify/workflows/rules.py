@@ -2,6 +2,7 @@
 no rights but those a job names; a time limit; no secret where others' scanners or forks' code run; every script and word
 of the Makefile that is called exists. `rules.py <repository>` prints one line for each and counts for itself."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -57,6 +58,21 @@ def whoever_takes_a_role_or_a_secret_is_bound_to_an_environment():
             assert "environment" in job, f"{name}: {key}"
 
 
+def every_environment_is_told_with_who_may_use_it():
+    told = {row[0]: row[1:] for row in re.findall(r"(?m)^\| `([^`]+)` \| (branch `main`|tags `v\*`)[^|]*(\|.*)$", (root / "docs/install.md").read_text())}
+    used = {}
+    for name, key, job in jobs:
+        if "environment" in job:
+            events = flows[name].get("on", flows[name].get(True))
+            who = "tags `v*`" if "tags" in (events.get("push") or {}) else "branch `main`"
+            environment = re.sub(r"\$\{\{.*?\}\}", "<env>", job["environment"])
+            at = used.setdefault(environment, (who, set()))
+            assert at[0] == who, f"{environment} is used from two sides"
+            at[1].update(re.findall(r"\b(?:vars|secrets)\.([A-Z_]+)", str(job)))
+    told = {environment: (who, set(re.findall(r"`([A-Z_]+)`", rest))) for environment, (who, rest) in told.items()}
+    assert used == told, {environment: (used.get(environment), told.get(environment)) for environment in {*used, *told} if used.get(environment) != told.get(environment)}
+
+
 def no_checkout_leaves_its_token_behind():
     for name, key, step in steps:
         if step.get("uses", "").startswith("actions/checkout@"):
@@ -96,6 +112,18 @@ def every_setting_that_is_given_exists():
     known = "".join(p.read_text() for p in [root / "host/src/config.rs", *(root / "host/src/config").glob("*.rs")])
     given = set(re.findall(r"\bHODOSCOPE_([A-Z_]+)", "".join(texts.values()) + (root / ".github/scripts/train-model").read_text()))
     assert given and all(f'"{key.lower()}"' in known for key in given), {key for key in given if f'"{key.lower()}"' not in known}
+
+
+def whoever_asks_for_an_app_token_asks_for_what_the_bot_asks_for():
+    # An App that was given no more answers 422 to a further right.
+    source = (root / "registry/src/forge/github/credentials.rs").read_text()
+    (propose,) = re.findall(r"Self::Propose => json!\((\{.*\})\)", source)
+    wanted = {f"permission-{right.replace('_', '-')}": access for right, access in json.loads(propose).items()}
+    asked = {f"{name}: {key}": step["with"] for name, key, step in steps if "create-github-app-token@" in step.get("uses", "")}
+    assert asked
+    for where, given in asked.items():
+        rights = {right: access for right, access in given.items() if right.startswith("permission-")}
+        assert rights == wanted, f"{where} asks for {rights}"
 
 
 def no_step_gets_a_secret_that_it_does_not_need():
