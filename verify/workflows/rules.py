@@ -42,6 +42,13 @@ def every_job_has_a_time_limit_and_every_workflow_a_queue():
     assert all("concurrency" in flow for flow in flows.values())
 
 
+def what_takes_a_role_or_a_secret_is_never_cancelled_by_another_run():
+    # GitHub keeps one waiting run of a group, and cancels it for the next, unless it is told to keep them.
+    for name in {name for name, _, job in jobs if "environment" in job}:
+        queue = flows[name]["concurrency"]
+        assert (queue["cancel-in-progress"], queue.get("queue")) == (False, "max"), f"{name}: {queue}"
+
+
 def what_forks_can_start_holds_no_secret_and_writes_no_more_than_findings():
     for name, flow in flows.items():
         events = flow.get("on", flow.get(True))

@@ -68,12 +68,76 @@ check "no table locks unless it is named" by_file
 by_table() { : >"$TOLD"; TF_LOCK_TABLE=locks terraform/plan dev plan >/dev/null && grep -q -- '-backend-config=dynamodb_table=locks' "$TOLD"; }
 check "a table that is named does" by_table
 other_key() { PLAN_PASSPHRASE=another-long-enough-passphrase terraform/plan dev apply; }
-refuses "a plan sealed with another passphrase" "was changed" other_key
-spoil() { printf x >>"$sealed"; terraform/plan dev apply; }
-refuses "a plan that was changed" "was changed" spoil
+refuses "a plan sealed with another passphrase" "another passphrase" other_key
+costly() { # a guess of the passphrase must cost more than one hash
+  python - "$sealed" <<'GUESS'
+import hmac, os, sys
+tag, sealed = open(sys.argv[1], "rb").read().split(b"\n", 1)
+assert len(tag) == 64 and sealed.startswith(b"Salted__")
+head = os.popen("git rev-parse HEAD").read().strip()
+for said in [b"", f"dev {head}\n".encode()]:
+    assert hmac.new(os.environb[b"PLAN_PASSPHRASE"], said + sealed, "sha256").hexdigest().encode() != tag
+GUESS
+}
+check "the passphrase itself is not the key of the tag" costly
+cp "$sealed" "$out/sealed"
+flipped() { # flipped <offset>: of the tag, the salt, the last block
+  python -c 'import sys; at = int(sys.argv[3]); b = bytearray(open(sys.argv[1], "rb").read()); b[at] ^= 1; open(sys.argv[2], "wb").write(b)' "$out/sealed" "$sealed" "$1"
+  terraform/plan dev apply
+}
+for offset in 0 73 -1; do refuses "a plan that was changed at byte $offset" "was changed" flipped "$offset"; done
+longer() { { cat "$out/sealed"; printf x; } >"$sealed"; terraform/plan dev apply; }
+refuses "a plan that was changed at its end" "was changed" longer
+elsewhere() { cp "$out/sealed" "$root/target/terraform/prod.plan.enc"; terraform/plan prod apply; }
+refuses "the plan of another environment" "made for another environment" elsewhere
+rm -f "$root/target/terraform/prod.plan.enc"
+later() { # in a repository of its own
+  rm -rf "$out/tree"
+  mkdir -p "$out/tree/terraform/envs/dev"
+  cp terraform/plan "$out/tree/terraform/"
+  cd "$out/tree"
+  git init -q
+  commit() { git -c user.name=x -c user.email=x@x commit -q --allow-empty -m "$1"; }
+  commit one && terraform/plan dev plan && terraform/plan dev apply || return 0
+  commit two && terraform/plan dev apply
+}
+refuses "a plan of another commit" "at another commit" later
 short() { PLAN_PASSPHRASE=short terraform/plan dev plan; }
 refuses "a short passphrase" "20 characters" short
 refuses "an environment without Terraform" "no environment" terraform/plan nowhere plan
+
+# .github/scripts/plan-run, with a stand-in for gh that knows one run
+mkdir -p "$out/bin"
+cat >"$out/bin/gh" <<'FAKE'
+#!/usr/bin/env bash
+[ "$*" = "api repos/owner/repo/actions/runs/17" ] && echo "$RUN" || { echo "gh: Not Found (HTTP 404)" >&2; exit 1; }
+FAKE
+chmod +x "$out/bin/gh"
+# plan_run [<field> <another value>]
+plan_run() {
+  local field=${1:-event} value=${2:-push}
+  RUN=$(python - "$field" "$value" <<'RUN'
+import json, sys
+run = dict(path=".github/workflows/terraform.yml", event="push", head_branch="main", head_sha="c0ffee", conclusion="success", head_repository="owner/repo")
+run[sys.argv[1]] = sys.argv[2] or None
+print(json.dumps(run | {"head_repository": {"full_name": run["head_repository"]}}))
+RUN
+  ) PATH=$out/bin:$PATH GITHUB_REPOSITORY=owner/repo GITHUB_SHA=c0ffee .github/scripts/plan-run "${run_id:-17}"
+}
+check "a plan of a push to main may be applied" plan_run
+check "and of a run by hand" plan_run event workflow_dispatch
+check "however GitHub tells its path" plan_run path .github/workflows/terraform.yml@main
+refuses "a run of another branch" "of main" plan_run head_branch feature
+refuses "a run of another workflow" "terraform.yml's" plan_run path .github/workflows/evil.yml
+refuses "a run of a fork" "fork/repo" plan_run head_repository fork/repo
+refuses "a run at another commit" "at c0ffee" plan_run head_sha decaf
+refuses "a run that failed" "a success" plan_run conclusion failure
+refuses "a run that goes on" "a success" plan_run conclusion ""
+refuses "a run of a pull request" "pull_request" plan_run event pull_request
+unknown() { run_id=18 plan_run; }
+refuses "a run that GitHub does not know" "404" unknown
+no_run() { run_id=../../x plan_run; }
+refuses "a run that is no number" "no run's id" no_run
 
 # image/push, with a stand-in for docker
 cat >"$out/docker" <<FAKE
