@@ -80,6 +80,23 @@ def every_environment_is_told_with_who_may_use_it():
     assert used == told, {environment: (used.get(environment), told.get(environment)) for environment in {*used, *told} if used.get(environment) != told.get(environment)}
 
 
+def no_build_runs_beside_the_right_to_take_a_role():
+    # Build scripts and packages are others' code, and any step of such a job can ask for the role. An artifact goes across.
+    for name, key, job in jobs:
+        if "id-token" in job["permissions"]:
+            for step in job["steps"]:
+                assert not re.search(r"\b(make|cargo|npm|npx|pip|docker build)\b", step.get("run", "")), f"{name}: {key} runs {step['run']}"
+
+
+def what_is_published_under_a_tag_is_of_that_version():
+    tagged = {name: flow["jobs"] for name, flow in flows.items() if "tags" in (flow.get("on", flow.get(True)).get("push") or {})}
+    assert set(tagged) == {"build-deploy.yml", "upload-helm.yml"}
+    for name, made in tagged.items():
+        first, *later = made.values()
+        assert first["steps"][1].get("run") == '.github/scripts/version "$GITHUB_REF_NAME"', f"{name} does not begin with it"
+        assert all("needs" in job for job in later), name
+
+
 def no_checkout_leaves_its_token_behind():
     for name, key, step in steps:
         if step.get("uses", "").startswith("actions/checkout@"):
@@ -158,7 +175,7 @@ def what_is_proposed_was_signed_described_and_scanned():
     said = str(build["image"]["steps"])
     assert "cosign sign" in said and "cosign attest" in said and "target/image/hodoscope.cdx.json" in said
     assert "cargo auditable" in (root / "image/root").read_text() and "image/sbom" in (root / "image/root").read_text()
-    assert set(build["propose"]["needs"]) == {"image", "scan"} and build["scan"]["needs"] == "image"
+    assert set(build["propose"]["needs"]) == {"image", "scan"} and build["scan"]["needs"] == "build"
     assert any(step.get("with", {}).get("exit-code") == "1" for step in build["scan"]["steps"]), "the scan refuses nothing"
 
 

@@ -139,15 +139,49 @@ refuses "a run that GitHub does not know" "404" unknown
 no_run() { run_id=../../x plan_run; }
 refuses "a run that is no number" "no run's id" no_run
 
-# image/push, with a stand-in for docker
+# .github/scripts/version
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+check "a tag of the version of executable and chart" .github/scripts/version "v$version"
+refuses "another tag" "Cargo.toml says $version" .github/scripts/version v999.0.0
+refuses "a tag without its v" "the tag is $version;" .github/scripts/version "$version"
+raised() { # raised <sed expression>: the chart alone has another version
+  rm -rf "$out/tree"
+  mkdir -p "$out/tree/.github/scripts" "$out/tree/helm/hodoscope"
+  cp .github/scripts/version "$out/tree/.github/scripts/"
+  cp Cargo.toml "$out/tree/"
+  sed "$1" helm/hodoscope/Chart.yaml >"$out/tree/helm/hodoscope/Chart.yaml"
+  "$out/tree/.github/scripts/version" "v$version"
+}
+refuses "a chart of another version" "helm/hodoscope/Chart.yaml 9.9.9" raised 's/^version: .*/version: 9.9.9/'
+refuses "a chart for another executable" "appVersion 9.9.9" raised 's/^appVersion: .*/appVersion: 9.9.9/'
+
+# image/push, with a stand-in for docker and a registry of one tag
 cat >"$out/docker" <<FAKE
 #!/usr/bin/env bash
-case "\$*" in "image inspect "*) echo "other.example/x@sha256:$(printf '%064d' 3)"; echo "$image" ;; esac
+echo "\$*" >>"\$TOLD"
+there=$out/there
+case "\$*" in
+  "pull "*) [ -z "\${DOWN:-}" ] || { echo "dial tcp: i/o timeout"; exit 1; }; [ -f "\$there" ] || { echo "manifest unknown"; exit 1; } ;;
+  "push "*) echo ours >"\$there" ;;
+  *RepoDigests*) [ -n "\${LOST:-}" ] || { echo "other.example/x@sha256:$(printf '%064d' 3)"; echo "$image"; } ;;
+  *.Id*" registry.example/"*) cat "\$there" ;;
+  *.Id*) echo ours ;;
+esac
 FAKE
 chmod +x "$out/docker"
-pushed() { NO_LOGIN=1 DOCKER=$out/docker REPOSITORY=registry.example/hodoscope TAG=v1 image/push >"$out/pushed" && grep -qx "image=$image" "$out/pushed"; }
+pushes() {
+  : >"$TOLD"
+  NO_LOGIN=1 DOCKER=$out/docker REPOSITORY=registry.example/hodoscope TAG=v1 image/push >"$out/pushed"
+}
+pushed() { pushes && grep -qx "image=$image" "$out/pushed" && grep -q "^tag localhost/hodoscope:latest registry.example/hodoscope:v1" "$TOLD" && grep -q ^push "$TOLD"; }
 check "a pushed image is told by its digest" pushed
-lost() { NO_LOGIN=1 DOCKER=true REPOSITORY=registry.example/hodoscope TAG=v1 image/push; }
+repeated() { pushes && grep -qx "image=$image" "$out/pushed" && ! grep -q ^push "$TOLD"; }
+check "the same image again is not pushed, and told again" repeated
+another() { echo theirs >"$out/there" && pushes; }
+refuses "another image under the same tag" "registry.example/hodoscope:v1 is there already as another image, theirs, not ours" another
+down() { DOWN=1 pushes; }
+refuses "a registry of images that does not answer" "cannot tell" down
+lost() { rm -f "$out/there"; LOST=1 pushes; }
 refuses "an image without a digest" "no digest" lost
 
 # shellcheck source=verify/workflows/charts.sh
