@@ -2,6 +2,7 @@
 `argocd.py check <repository> <rendering...>` checks project and applications against each other and the renderings."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -24,10 +25,12 @@ if sys.argv[1] == "objects":
 root = Path(sys.argv[2])
 rendered = load(sys.argv[3:])
 [project] = load([root / "argocd/project.yaml"])
+[default] = load([root / "argocd/default-project.yaml"])
 [applications] = load([root / "argocd/applications.yaml"])
 namespaces = load([root / "argocd/namespaces.yaml"])
 template = applications["spec"]["template"]["spec"]
-environments = [e["environment"] for g in applications["spec"]["generators"] for e in g["list"]["elements"]]
+generators = [g["clusters"] for g in applications["spec"]["generators"]]
+environments = [g["values"]["environment"] for g in generators]
 [chart] = [s for s in template["sources"] if "helm" in s]
 
 
@@ -42,14 +45,46 @@ def the_project_names_no_wildcard():
     assert "*" not in text, text
 
 
+def the_project_that_argo_cd_ships_without_bounds_allows_nothing():
+    assert (default["metadata"]["name"], default["metadata"]["namespace"]) == ("default", project["metadata"]["namespace"])
+    spec = default["spec"]
+    assert spec["sourceRepos"] == spec["destinations"] == spec["clusterResourceWhitelist"] == [], spec
+    assert spec["namespaceResourceBlacklist"] == [{"group": "*", "kind": "*"}], spec
+    applies = re.findall(r"^kubectl apply .*argocd/project\.yaml.*$", (root / "docs/install.md").read_text(), re.M)
+    assert applies and all("-f argocd/default-project.yaml" in line for line in applies), "docs/install.md does not apply it"
+
+
 def every_environment_has_a_channel_values_a_namespace_and_a_destination():
     channels = {p.name for p in (root / "registry/channels").iterdir() if p.is_dir()}
     values = {p.stem for p in (root / "argocd/environments").glob("*.yaml")}
     spaces = {o["metadata"]["name"].removeprefix("hodoscope-") for o in namespaces}
     allowed = {d["namespace"].removeprefix("hodoscope-") for d in project["spec"]["destinations"]}
     assert set(environments) == channels == values == spaces == allowed, (environments, channels, values, spaces, allowed)
-    assert template["destination"]["namespace"] == "hodoscope-{{.environment}}"
-    assert template["destination"]["server"] == project["spec"]["destinations"][0]["server"]
+    assert template["destination"] == {"server": "{{.server}}", "namespace": "hodoscope-{{.values.environment}}"}
+    assert {d["server"] for d in project["spec"]["destinations"]} == {"https://kubernetes.default.svc"}
+
+
+def every_environment_is_made_where_a_cluster_has_its_label_and_nowhere_else():
+    def made(labels):
+        return [g["values"]["environment"] for g in generators if g["selector"]["matchLabels"].items() <= labels.items()]
+
+    assert all(set(g["selector"]) == {"matchLabels"} and g["selector"]["matchLabels"] for g in generators)
+    # Every cluster that has a Secret has this one.
+    secret = {"argocd.argoproj.io/secret-type": "cluster"}
+    assert made({}) == made(secret) == [], "an unlabelled cluster gets an environment"
+    for environment in environments:
+        assert made({**secret, f"hodoscope/{environment}": "true"}) == [environment], environment
+    text = (root / "docs/install.md").read_text()
+    assert "argocd.argoproj.io/secret-type=cluster hodoscope/staging=true" in text, "docs/install.md labels no cluster"
+
+
+def the_chart_of_production_is_a_tag_that_this_chart_has_reached():
+    charts = {g["values"]["environment"]: g["values"]["chart"] for g in generators}
+    assert chart["targetRevision"] == "{{.values.chart}}"
+    tag = re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)", charts["production"])
+    assert tag, f"{charts['production']} is no tag: a commit on main would change production's pods"
+    version = yaml.safe_load((root / "helm/hodoscope/Chart.yaml").read_text())["version"]
+    assert [int(n) for n in tag.groups()] <= [int(n) for n in version.split("-")[0].split(".")], (charts, version)
 
 
 def every_source_is_the_one_repository():
@@ -59,9 +94,9 @@ def every_source_is_the_one_repository():
 
 def a_missing_value_file_is_an_error():
     assert chart["helm"]["ignoreMissingValueFiles"] is False
-    assert "$wanted/registry/channels/{{.environment}}/_channel.yaml" in chart["helm"]["valueFiles"]
+    assert "$wanted/registry/channels/{{.values.environment}}/_channel.yaml" in chart["helm"]["valueFiles"]
     assert applications["spec"]["goTemplateOptions"] == ["missingkey=error"]
-    assert {"name": "channel", "value": "{{.environment}}", "forceString": True} in chart["helm"]["parameters"]
+    assert {"name": "channel", "value": "{{.values.environment}}", "forceString": True} in chart["helm"]["parameters"]
 
 
 def the_autoscaler_owns_the_replicas():
@@ -80,7 +115,7 @@ def a_newer_commit_waits_for_the_check_after_a_sync_no_longer_than_said():
     # Argo CD starts no sync while one runs, its hooks included; `refresh` lets a retry take the newest commit; and hooks
     # run although only what differs is applied (controller/appcontroller.go, gitops-engine/pkg/sync/sync_context.go, 3.6).
     retry = template["syncPolicy"]["retry"]
-    assert retry["refresh"] is True and retry["limit"] <= 3 and retry["backoff"]["maxDuration"] == "1m", retry
+    assert retry == {"limit": 1, "refresh": True, "backoff": {"duration": "10s"}}, retry
     assert "ApplyOutOfSyncOnly=true" in template["syncPolicy"]["syncOptions"], "an old failure of the drift job would fail every sync"
     for environment in environments:
         values = yaml.safe_load((root / f"argocd/environments/{environment}.yaml").read_text())

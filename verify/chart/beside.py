@@ -50,7 +50,7 @@ def wave(o):
 
 
 def namespaces_of_environments():
-    return {f"hodoscope-{e['environment']}" for g in environments["spec"]["generators"] for e in g["list"]["elements"]}
+    return {f"hodoscope-{g['clusters']['values']['environment']}" for g in environments["spec"]["generators"]}
 
 
 def every_chart_is_the_one_that_was_read():

@@ -11,12 +11,12 @@ import yaml
 root = Path(sys.argv[1])
 environment = sys.argv[2]
 applications = yaml.safe_load((root / "argocd/applications.yaml").read_text())
-[listed] = [g["list"]["elements"] for g in applications["spec"]["generators"]]
-[element] = [e for e in listed if e["environment"] == environment]
+generated = [g["clusters"]["values"] for g in applications["spec"]["generators"]]
+[values] = [v for v in generated if v["environment"] == environment]
 
 
 def fill(text):
-    return re.sub(r"\{\{\.(\w+)\}\}", lambda match: element[match[1]], text)
+    return re.sub(r"\{\{\.values\.(\w+)\}\}", lambda match: values[match[1]], text)
 
 
 [chart] = [s for s in applications["spec"]["template"]["spec"]["sources"] if "helm" in s]

@@ -2,7 +2,7 @@
 `parts.py pods FILE`: every pod template as a bare Pod, for a namespace's profile only refuses Pods, and warns of the rest.
 `parts.py object FILE KIND [NAME]`: one object. `parts.py only | without FILE KIND`: a kind, or the others. `parts.py accounts
 FILE`: the names of its service accounts.
-`parts.py applications FILE`: the Applications that an ApplicationSet's list makes.
+`parts.py applications FILE…`: the Applications that ApplicationSets make where Argo CD's own cluster has every label.
 `parts.py scopes FILE… < kubectl api-resources`: whether the kinds that projects allow exist, with that scope."""
 
 import json
@@ -46,11 +46,13 @@ def one(path, kind, name=None):
     return found
 
 
-def applications(path):
-    [parent] = load(path)
+def applications(*paths):
     made = []
-    for element in [e for g in parent["spec"]["generators"] for e in g["list"]["elements"]]:
-        text = re.sub(r"\{\{\.(\w+)\}\}", lambda match: element[match[1]], json.dumps(parent["spec"]["template"]))
+    parents = [o for path in paths for o in load(path) if o["kind"] == "ApplicationSet"]
+    for parent, generator in [(o, g) for o in parents for g in o["spec"]["generators"]]:
+        filled = {"server": "https://kubernetes.default.svc"}
+        filled |= {f"values.{key}": value for key, value in generator["clusters"].get("values", {}).items()}
+        text = re.sub(r"\{\{\.([\w.]+)\}\}", lambda match: filled[match[1]], json.dumps(parent["spec"]["template"]))
         body = json.loads(text)
         body["metadata"]["namespace"] = parent["metadata"]["namespace"]
         made.append({"apiVersion": parent["apiVersion"], "kind": "Application", **body})
