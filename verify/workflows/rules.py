@@ -175,6 +175,8 @@ def what_is_proposed_was_signed_described_and_scanned():
     said = str(build["image"]["steps"])
     assert "cosign sign" in said and "cosign attest" in said and "target/image/hodoscope.cdx.json" in said
     assert "cargo auditable" in (root / "image/root").read_text() and "image/sbom" in (root / "image/root").read_text()
+    proposal = build["propose"]["steps"][-1]
+    assert proposal["env"]["REVISION"] == "${{ github.sha }}", "the pull request does not say the tag's commit"
     assert set(build["propose"]["needs"]) == {"image", "scan"} and build["scan"]["needs"] == "build"
     assert any(step.get("with", {}).get("exit-code") == "1" for step in build["scan"]["steps"]), "the scan refuses nothing"
 

@@ -25,7 +25,7 @@ raised() { # another chart under the same version, from a copy of the tree
 refuses "another chart under the same version" "raise the version" raised
 refuses "a registry that does not answer" "cannot tell" helm/push "oci://127.0.0.1:1/charts"
 
-# argocd/propose-image, without its pull request
+# argocd/propose-image, at first without its pull request
 image=registry.example/hodoscope@sha256:$(printf '%064d' 1)
 proposed() {
   rm -rf "$out/tree"
@@ -42,6 +42,8 @@ renamed() { # twice: the second replaces the first
 check "a newer image takes its place" renamed
 refuses "an image by tag" "not named by digest" proposed staging registry.example/hodoscope:latest
 refuses "an environment that does not exist" "no environment" proposed nowhere "$image"
+# shellcheck source=verify/workflows/proposing.sh
+source verify/workflows/proposing.sh
 
 # terraform/plan, with a stand-in for terraform
 cat >"$out/terraform" <<'FAKE'
@@ -95,7 +97,7 @@ later() { # in a repository of its own
   rm -rf "$out/tree"
   mkdir -p "$out/tree/terraform/envs/dev"
   cp terraform/plan "$out/tree/terraform/"
-  cd "$out/tree"
+  cd "$out/tree" || return
   git init -q
   commit() { git -c user.name=x -c user.email=x@x commit -q --allow-empty -m "$1"; }
   commit one && terraform/plan dev plan && terraform/plan dev apply || return 0
@@ -144,7 +146,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 check "a tag of the version of executable and chart" .github/scripts/version "v$version"
 refuses "another tag" "Cargo.toml says $version" .github/scripts/version v999.0.0
 refuses "a tag without its v" "the tag is $version;" .github/scripts/version "$version"
-raised() { # raised <sed expression>: the chart alone has another version
+other_version() { # other_version <sed expression>: the chart alone has another version
   rm -rf "$out/tree"
   mkdir -p "$out/tree/.github/scripts" "$out/tree/helm/hodoscope"
   cp .github/scripts/version "$out/tree/.github/scripts/"
@@ -152,8 +154,8 @@ raised() { # raised <sed expression>: the chart alone has another version
   sed "$1" helm/hodoscope/Chart.yaml >"$out/tree/helm/hodoscope/Chart.yaml"
   "$out/tree/.github/scripts/version" "v$version"
 }
-refuses "a chart of another version" "helm/hodoscope/Chart.yaml 9.9.9" raised 's/^version: .*/version: 9.9.9/'
-refuses "a chart for another executable" "appVersion 9.9.9" raised 's/^appVersion: .*/appVersion: 9.9.9/'
+refuses "a chart of another version" "helm/hodoscope/Chart.yaml 9.9.9" other_version 's/^version: .*/version: 9.9.9/'
+refuses "a chart for another executable" "appVersion 9.9.9" other_version 's/^appVersion: .*/appVersion: 9.9.9/'
 
 # image/push, with a stand-in for docker and a registry of one tag
 cat >"$out/docker" <<FAKE
