@@ -1,5 +1,25 @@
 # EKS: private nodes, network policies enforced by the CNI, the Pod Identity agent and IRSA side by side, CPU metrics for
-# the autoscaler, secrets encrypted by a key of ours, every control plane log kept.
+# the autoscaler, volumes, secrets encrypted by a key of ours, every control plane log kept.
+
+locals {
+  addons = {
+    # Volumes for claims, Prometheus' among them. Its pods cannot take the node's role (one hop to the metadata), so they have
+    # one of their own: volumes.tf.
+    aws-ebs-csi-driver = {
+      pod_identity_association = [{ role_arn = aws_iam_role.volumes.arn, service_account = "ebs-csi-controller-sa" }]
+    }
+    coredns = {}
+    eks-pod-identity-agent = {
+      before_compute = true
+    }
+    kube-proxy     = {}
+    metrics-server = {}
+    vpc-cni = {
+      before_compute       = true
+      configuration_values = jsonencode({ enableNetworkPolicy = "true" })
+    }
+  }
+}
 
 module "eks" {
   source  = "terraform-aws-modules/eks/aws"
@@ -23,25 +43,14 @@ module "eks" {
       principal_arn = arn
       policy_associations = {
         admin = {
-          policy_arn   = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+          policy_arn   = "arn:${var.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
           access_scope = { type = "cluster" }
         }
       }
     }
   }
 
-  addons = {
-    coredns = {}
-    eks-pod-identity-agent = {
-      before_compute = true
-    }
-    kube-proxy     = {}
-    metrics-server = {}
-    vpc-cni = {
-      before_compute       = true
-      configuration_values = jsonencode({ enableNetworkPolicy = "true" })
-    }
-  }
+  addons = local.addons
 
   eks_managed_node_groups = {
     scoring = {

@@ -38,3 +38,9 @@ variable "nodes" {
   description = "The nodes: their type, and how many at least and at most."
   type        = object({ type = string, min = number, max = number })
 }
+
+variable "partition" {
+  description = "The AWS partition."
+  type        = string
+  default     = "aws"
+}

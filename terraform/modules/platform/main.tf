@@ -33,6 +33,7 @@ module "cluster" {
   admin_role_arns     = var.admin_role_arns
   public_access_cidrs = var.public_access_cidrs
   nodes               = var.nodes
+  partition           = local.partition
 }
 
 module "images" {
