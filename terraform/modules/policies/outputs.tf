@@ -4,7 +4,7 @@ output "pods" {
 }
 
 output "workflows" {
-  description = "What each workflow's role may do: publish, train, plan."
+  description = "What each workflow's role may do: publish, train, plan, apply."
   value       = { for role, statements in local.workflows : role => jsonencode({ Version = local.version, Statement = statements }) }
 }
 

@@ -25,8 +25,16 @@ locals {
     { Sid = "ReadTrainingData", Effect = "Allow", Action = ["s3:GetObject"], Resource = var.training_data_arns },
   ])
 
-  # Planning reads the state and holds its lock, which is a file beside it.
+  # Planning reads the state and holds its lock, which is a file beside it. `init` lists workspaces, of which there are none,
+  # and with the right to list, a state that is not there yet is told from a forbidden one.
   plan = concat([
+    {
+      Sid       = "FindState"
+      Effect    = "Allow"
+      Action    = ["s3:ListBucket"]
+      Resource  = [var.state_bucket_arn]
+      Condition = { StringLike = { "s3:prefix" = ["env:/", "${var.state_key}*"] } }
+    },
     { Sid = "ReadState", Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${var.state_bucket_arn}/${var.state_key}"] },
     {
       Sid      = "HoldLock"
@@ -38,5 +46,10 @@ locals {
     { Sid = "HoldLockInTable", Effect = "Allow", Action = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"], Resource = [var.lock_table_arn] },
   ])
 
-  workflows = { publish = local.publish, train = local.train, plan = local.plan }
+  # Applying does the same and writes the state; the rest is the owner's to give.
+  apply = concat(local.plan, [
+    { Sid = "WriteState", Effect = "Allow", Action = ["s3:PutObject"], Resource = ["${var.state_bucket_arn}/${var.state_key}"] },
+  ])
+
+  workflows = { publish = local.publish, train = local.train, plan = local.plan, apply = local.apply }
 }

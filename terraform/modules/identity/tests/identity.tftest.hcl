@@ -10,7 +10,7 @@ variables {
   apply_policy_arns = ["arn:aws:iam::111122223333:policy/apply"]
   policies = {
     pods               = { for role in ["serve", "push", "drift", "tracking"] : role => jsonencode({ may = role }) }
-    workflows          = { for role in ["plan", "publish", "train"] : role => jsonencode({ may = role }) }
+    workflows          = { for role in ["plan", "apply", "publish", "train"] : role => jsonencode({ may = role }) }
     irsa_trust         = { for role in ["serve", "push", "drift", "tracking"] : role => jsonencode({ irsa = role }) }
     pod_identity_trust = { for role in ["serve", "push", "drift", "tracking"] : role => jsonencode({ pod = role }) }
     github_trust       = { for role in ["plan", "apply", "publish", "train"] : role => jsonencode({ github = role }) }

@@ -109,6 +109,25 @@ run "nobody_deletes_but_the_lock_s_holder" {
   }
 }
 
+run "planning_finds_the_state_reads_it_and_writes_its_lock_alone" {
+  assert {
+    condition = { for s in jsondecode(output.workflows.plan).Statement : s.Sid => { action = s.Action, resource = s.Resource } } == {
+      FindState = { action = ["s3:ListBucket"], resource = ["arn:aws:s3:::state"] }
+      ReadState = { action = ["s3:GetObject"], resource = ["arn:aws:s3:::state/dev/terraform.tfstate"] }
+      HoldLock  = { action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], resource = ["arn:aws:s3:::state/dev/terraform.tfstate.tflock"] }
+    }
+    error_message = "terraform init must list, and planning must not write the state"
+  }
+  assert {
+    condition     = one([for s in jsondecode(output.workflows.plan).Statement : s.Condition if s.Sid == "FindState"]) == { StringLike = { "s3:prefix" = ["env:/", "dev/terraform.tfstate*"] } }
+    error_message = "listing is for the workspaces and this state alone"
+  }
+  assert {
+    condition     = [for s in jsondecode(output.workflows.apply).Statement : s if !contains(jsondecode(output.workflows.plan).Statement, s)] == [{ Sid = "WriteState", Effect = "Allow", Action = ["s3:PutObject"], Resource = ["arn:aws:s3:::state/dev/terraform.tfstate"] }]
+    error_message = "beside what planning may, applying writes the state"
+  }
+}
+
 run "no_role_has_a_wildcard" {
   assert {
     condition = alltrue([
