@@ -6,7 +6,7 @@ module "platform" {
   identity_mode = "irsa"
   protected     = false
   nat_per_zone  = false
-  nodes         = { type = "c7a.large", min = 2, max = 4 }
+  nodes         = { type = "c7a.xlarge", min = 2, max = 4 }
 
   name                = var.name
   region              = var.region

@@ -1,4 +1,4 @@
-# Serves the channel `production`: three nodes at least, a NAT gateway in each zone.
+# Serves the channel `production`: three nodes at least, of which two suffice, a NAT gateway in each zone.
 
 module "platform" {
   source        = "../../modules/platform"
@@ -6,7 +6,7 @@ module "platform" {
   identity_mode = "irsa"
   protected     = true
   nat_per_zone  = true
-  nodes         = { type = "c7a.xlarge", min = 3, max = 12 }
+  nodes         = { type = "c7a.2xlarge", min = 3, max = 12 }
 
   name                = var.name
   region              = var.region
