@@ -20,12 +20,13 @@ def load(path):
 applications = {o["metadata"]["name"]: o for o in load("argocd/platform/applications.yaml")}
 values = {name: load(f"argocd/platform/{name}.yaml")[0] for name in applications}
 recorded = load("verify/chart/charts.yaml")[0]
+argo = recorded.pop("argo-cd")
 own = load("helm/hodoscope/values.yaml")[0]
 [project] = load("argocd/platform/project.yaml")
 [environments] = load("argocd/applications.yaml")
 
 if verb == "extra":
-    print(yaml.safe_dump_all(o for name in values for o in values[name].get("extraDeploy", [])))
+    print(yaml.safe_dump_all(o for name in values for key in ("extraDeploy", "extraManifests") for o in values[name].get(key, [])))
     sys.exit()
 if verb == "alertmanager":
     print(yaml.safe_dump(values["monitoring"]["alertmanager"]["config"]))
@@ -40,8 +41,13 @@ def leaves(value, path=()):
         yield ".".join(path)
 
 
+def spec(o):
+    """An Application's, or that of those which a set makes."""
+    return o["spec"]["template"]["spec"] if o["kind"] == "ApplicationSet" else o["spec"]
+
+
 def source(application, key):
-    [found] = [s for s in application["spec"]["sources"] if key in s]
+    [found] = [s for s in spec(application)["sources"] if key in s]
     return found
 
 
@@ -79,15 +85,30 @@ def the_project_allows_the_kinds_of_the_charts_and_no_other():
         allowed = {f"{k['group']}/{k['kind']}" for k in project["spec"][field]}
         assert allowed == {kind for chart in recorded.values() for kind in chart[scope]}, field
     assert "*" not in json.dumps(project["spec"])
-    assert {d["namespace"] for d in project["spec"]["destinations"]} == {o["spec"]["destination"]["namespace"] for o in applications.values()}
-    assert set(project["spec"]["sourceRepos"]) == {s["repoURL"] for o in applications.values() for s in o["spec"]["sources"]}
+    assert {d["namespace"] for d in project["spec"]["destinations"]} == {spec(o)["destination"]["namespace"] for o in applications.values()}
+    assert set(project["spec"]["sourceRepos"]) == {s["repoURL"] for o in applications.values() for s in spec(o)["sources"]}
+
+
+def named(value):
+    """Every repository below a value, charts' apart."""
+    if isinstance(value, dict):
+        if "repoURL" in value and "chart" not in value:
+            yield value["repoURL"]
+        yield from (url for url in value.get("sourceRepos", []) if url not in [chart["repository"] for chart in recorded.values()])
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        yield from named(inner)
 
 
 def the_repository_is_named_alike_everywhere():
-    [ours] = {s["repoURL"] for s in environments["spec"]["template"]["spec"]["sources"]}
-    for path in (root / "argocd").rglob("*.yaml"):
-        for url in re.findall(r"https://\S+\.git\b", path.read_text()):
-            assert url == ours, f"{path}: {url}"
+    [ours] = {s["repoURL"] for s in spec(environments)["sources"]}
+    for path in ("applications", "project", "root", "platform/applications", "platform/project"):
+        urls = set(named(load(f"argocd/{path}.yaml")))
+        assert urls == {ours}, f"{path}: {urls}"
+    # https://host/owner/name.git, ssh://git@host/owner/name.git and git@host:owner/name.git have the page https://host/owner/name.
+    page = re.sub(r"^(?:ssh://|https://)?(?:[^@/]+@)?([^:/]+)(?::\d+)?[:/](.+?)(?:\.git)?$", r"https://\1/\2/", ours)
+    for path in (root / "argocd/environments").glob("*.yaml"):
+        base = load(path.relative_to(root))[0]["alerts"]["runbookBase"]
+        assert base.startswith(page), f"{path.name}: runbookBase is {base}, the repository's page {page}"
 
 
 def no_secret_is_written_and_each_is_named():
@@ -107,8 +128,9 @@ def the_tracking_server_keeps_nothing_in_its_pod():
     mlflow = values["mlflow"]
     assert mlflow["backendStore"]["postgres"]["enabled"] and "postgresql" not in mlflow and "mysql" not in mlflow
     assert mlflow["artifactRoot"]["s3"]["enabled"] and mlflow["artifactRoot"]["proxiedArtifactStorage"]
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", mlflow["image"]["digest"]), "the image is named by a tag, which can be pointed elsewhere"
     assert mlflow["extraEnvVars"]["PGSSLMODE"] in ("require", "verify-full"), "RDS refuses plain connections"
-    account = f"{applications['mlflow']['spec']['destination']['namespace']}:{mlflow['serviceAccount']['name']}"
+    account = f"{spec(applications['mlflow'])['destination']['namespace']}:{mlflow['serviceAccount']['name']}"
     assert f'tracking = "{account}"' in (root / "terraform/modules/platform/main.tf").read_text(), account
 
 
@@ -122,7 +144,7 @@ def the_tracking_server_is_reached_by_the_drift_jobs_and_named_as_they_call_it()
     assert rule["ports"] == [{"port": own["tracking"]["port"], "protocol": "TCP"}]
     assert values["mlflow"]["service"]["containerPort"] == own["tracking"]["port"]
     [peer] = own["tracking"]["to"]
-    assert peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == applications["mlflow"]["spec"]["destination"]["namespace"]
+    assert peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == spec(applications["mlflow"])["destination"]["namespace"]
     for name in re.findall(r"http://([a-z.]+)", (root / "helm/hodoscope/values.yaml").read_text()):
         assert name in values["mlflow"]["serverAllowedHosts"], f"MLflow refuses the name {name}"
 
@@ -130,13 +152,38 @@ def the_tracking_server_is_reached_by_the_drift_jobs_and_named_as_they_call_it()
 def monitoring_finds_what_our_chart_makes():
     [peer] = own["networkPolicy"]["adminFrom"]
     assert peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == applications["monitoring"]["spec"]["destination"]["namespace"]
-    spec = values["monitoring"]["prometheus"]["prometheusSpec"]
-    assert spec["serviceMonitorSelectorNilUsesHelmValues"] is False and spec["ruleSelectorNilUsesHelmValues"] is False
+    taken = values["monitoring"]["prometheus"]["prometheusSpec"]
+    assert taken["serviceMonitorSelectorNilUsesHelmValues"] is False and taken["ruleSelectorNilUsesHelmValues"] is False
     sidecar = values["monitoring"]["grafana"]["sidecar"]["dashboards"]
     assert own["dashboards"]["labels"] == {sidecar["label"]: sidecar["labelValue"]} and sidecar["searchNamespace"] == "ALL"
     assert sidecar["folderAnnotation"] in own["dashboards"]["annotations"]
-    [argo] = values["monitoring"]["prometheus"]["additionalServiceMonitors"]
-    assert argo["namespaceSelector"] == {"matchNames": ["argocd"]}, "the alert on failed syncs has no data"
+
+
+def monitoring_scrapes_argo_cd_by_the_names_of_its_chart():
+    [scraped] = values["monitoring"]["prometheus"]["additionalServiceMonitors"]
+    assert scraped["namespaceSelector"] == {"matchNames": ["argocd"]}, "the alert on failed syncs has no data"
+    assert scraped["selector"] == {"matchLabels": argo["metrics"]["labels"]}, scraped["selector"]
+    assert [e["port"] for e in scraped["endpoints"]] == [argo["metrics"]["port"]], scraped["endpoints"]
+    assert load("argocd/argo-cd.yaml")[0]["controller"]["metrics"]["enabled"] is True
+    installed = f"argo-cd --repo {argo['repository']} --version {argo['version']} "
+    assert installed in (root / "docs/install.md").read_text(), f"docs/install.md installs another chart than {installed}"
+
+
+def monitoring_keeps_its_data_on_encrypted_volumes_of_a_class_of_its_own():
+    [made] = values["monitoring"]["extraManifests"]
+    assert made["kind"] == "StorageClass" and made["provisioner"] == "ebs.csi.aws.com", made
+    assert made["parameters"] == {"type": "gp3", "encrypted": "true"} and made["allowVolumeExpansion"] is True, made
+    assert made["volumeBindingMode"] == "WaitForFirstConsumer", made
+    keeps = [values["monitoring"]["prometheus"]["prometheusSpec"]["storageSpec"], values["monitoring"]["alertmanager"]["alertmanagerSpec"]["storage"]]
+    for claim in keeps:
+        used = claim["volumeClaimTemplate"]["spec"].get("storageClassName")
+        assert used == made["metadata"]["name"], f"{used}: EKS has no default class"
+
+
+def the_tracking_server_is_made_on_the_one_cluster_that_is_labelled_for_it():
+    [generator] = applications["mlflow"]["spec"]["generators"]
+    assert generator == {"clusters": {"selector": {"matchLabels": {"hodoscope/mlflow": "true"}}}}, generator
+    assert spec(applications["mlflow"])["destination"]["server"] == "{{.server}}"
 
 
 def the_root_makes_the_applications_in_their_order_and_nothing_else():
