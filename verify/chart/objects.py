@@ -107,20 +107,28 @@ def the_channel_is_one_json_document_that_a_swap_of_its_folder_delivers():
         mounts = container(d)["volumeMounts"]
         assert not [m for m in mounts if "subPath" in m], f"{name(d)}: subPath never sees a change"
     for d in following:
-        [volume] = [v for v in template(d)["spec"]["volumes"] if "configMap" in v]
-        assert volume["configMap"] == {"name": channel["metadata"]["name"]}, "the volume is not the channel"
+        [volume] = [v for v in template(d)["spec"]["volumes"] if v.get("configMap") == {"name": channel["metadata"]["name"]}]
         [mount] = [m for m in container(d)["volumeMounts"] if m["name"] == volume["name"]]
         told = [a.partition("=")[2] for a in container(d)["args"] if a.startswith("--channel-dir=")]
         assert (told or [environment(d).get("HODOSCOPE_CHANNEL_DIR")]) == [mount["mountPath"]], name(d)
 
 
 def every_dashboard_is_its_source_and_has_an_id_of_its_own():
-    found = [o for o in of("ConfigMap") if "channel.json" not in o["data"]]
+    found = [o for o in of("ConfigMap") if "grafana_dashboard" in o["metadata"]["labels"]]
+    assert len(found) in (0, len(list((root / "helm/hodoscope/dashboards").glob("*.json")))), "some are not made"
     for o in found:
         [(file, text)] = o["data"].items()
         assert json.loads(text) == json.loads((root / "helm/hodoscope/dashboards" / file).read_text()), name(o)
     ids = [json.loads(text)["uid"] for o in found for text in o["data"].values()]
     assert len(ids) == len(set(ids)), ids
+
+
+def every_row_that_the_owner_named_is_where_the_drift_job_looks():
+    kept = {o["metadata"]["name"] for o in of("ConfigMap") if any(key.endswith(".csv") for key in o["data"])}
+    for d in of("CronJob"):
+        mounted = {v["name"]: v["configMap"]["name"] for v in template(d)["spec"]["volumes"] if v.get("configMap", {}).get("name") in kept}
+        paths = {m["mountPath"] for m in container(d)["volumeMounts"] if m["name"] in mounted and m["readOnly"]}
+        assert set(mounted.values()) == kept and paths == {environment(d).get("HODOSCOPE_EXPECTATIONS")} - {None}, name(d)
 
 
 def no_two_workloads_share_an_account_and_only_serving_has_a_data_port():
