@@ -5,11 +5,13 @@
 # shellcheck disable=SC2154  # root, out, python are run's
 
 tree=$root/$out/tree
-mirror=$root/$out/mirror/registry.terraform.io/hashicorp/aws/6.99.0/$(go env GOOS)_$(go env GOARCH)
+# The one version that the root folders name.
+aws=$(sed -n 's/^ *version = "\([0-9.]*\)"$/\1/p' terraform/bootstrap/versions.tf)
+mirror=$root/$out/mirror/registry.terraform.io/hashicorp/aws/$aws/$(go env GOOS)_$(go env GOARCH)
 rm -rf "$tree" "$root/$out/mirror"
 mkdir -p "$mirror" "$tree/registry"
 go_module verify/infra/provider . terraform-provider-aws
-cp "$tools/terraform-provider-aws" "$mirror/terraform-provider-aws_v6.99.0"
+cp "$tools/terraform-provider-aws" "$mirror/terraform-provider-aws_v$aws"
 "$python" verify/infra/provider_schema.py terraform "$root/target/npm/node_modules/@cdktf/provider-aws/.jsii" "$root/$out/schema.json" >/dev/null
 
 cp -r terraform/. "$tree/"
