@@ -16,6 +16,7 @@ module "platform" {
   github_provider_arn = var.github_provider_arn
   github_subjects     = var.github_subjects
   training_data_arns  = var.training_data_arns
+  replica             = var.replica
   lock_table_arn      = var.lock_table_arn
   plan_policy_arns    = var.plan_policy_arns
   apply_policy_arns   = var.apply_policy_arns

@@ -60,3 +60,9 @@ variable "lock_table_arn" {
   type        = string
   default     = null
 }
+
+variable "replica" {
+  description = "A versioned bucket in another region that releases are copied to, and its KMS key; null: there is no copy."
+  type        = object({ bucket_arn = string, key_arn = string })
+  default     = null
+}

@@ -48,6 +48,7 @@ module "storage" {
   partition       = local.partition
   bucket_policies = module.policies.buckets
   capture_days    = var.capture_days
+  replica         = var.replica
 }
 
 module "tracking" {

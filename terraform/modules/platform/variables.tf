@@ -45,7 +45,7 @@ variable "public_access_cidrs" {
 }
 
 variable "protected" {
-  description = "Whether MLflow's database must outlive mistakes, as in modules/tracking."
+  description = "Whether what is stored must outlive mistakes: MLflow's database, as in modules/tracking, and releases, by a `replica`."
   type        = bool
   default     = true
 }
@@ -102,4 +102,14 @@ variable "state_bucket" {
 variable "state_key" {
   description = "The state's key."
   type        = string
+}
+
+variable "replica" {
+  description = "As in modules/storage."
+  type        = object({ bucket_arn = string, key_arn = string })
+  default     = null
+  validation {
+    condition     = var.replica != null || !var.protected
+    error_message = "a protected environment has a second copy of its releases: set replica, terraform/README.md says how"
+  }
 }

@@ -40,3 +40,9 @@ variable "log_days" {
   type        = number
   default     = 365
 }
+
+variable "replica" {
+  description = "A versioned bucket in another region that releases are copied to, and its KMS key; null: there is no copy."
+  type        = object({ bucket_arn = string, key_arn = string })
+  default     = null
+}

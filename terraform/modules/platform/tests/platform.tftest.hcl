@@ -62,6 +62,7 @@ variables {
   apply_policy_arns = []
   state_bucket      = "acme-state"
   state_key         = "dev/terraform.tfstate"
+  replica           = { bucket_arn = "arn:aws:s3:::elsewhere", key_arn = "arn:aws:kms:eu-west-1:111122223333:key/e" }
 }
 
 run "the_chart_gets_each_role_and_both_buckets" {
@@ -115,4 +116,12 @@ run "mlflow_gets_its_database_its_password_and_its_bucket" {
     condition     = one([for s in jsondecode(module.policies.pods.tracking).Statement : s.Resource if s.Sid == "ReadPassword"]) == [output.tracking_values.database.secret]
     error_message = "MLflow must read its own database's password"
   }
+}
+
+run "a_protected_environment_has_a_second_copy_of_its_releases" {
+  command = plan
+  variables {
+    replica = null
+  }
+  expect_failures = [var.replica]
 }

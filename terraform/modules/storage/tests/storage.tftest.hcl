@@ -10,6 +10,18 @@ mock_provider "aws" {
   }
 }
 
+override_resource {
+  target          = aws_iam_role.replica
+  override_during = plan
+  values          = { arn = "arn:aws:iam::111122223333:role/mocked" }
+}
+
+override_resource {
+  target          = aws_kms_key.key
+  override_during = plan
+  values          = { arn = "arn:aws:kms:eu-central-1:111122223333:key/mocked" }
+}
+
 variables {
   name       = "example-dev"
   account_id = "111122223333"
@@ -59,5 +71,40 @@ run "logs_are_closed_and_delivered_by_s3_alone" {
       aws_s3_bucket_public_access_block.logs.ignore_public_acls, aws_s3_bucket_public_access_block.logs.restrict_public_buckets,
     ])
     error_message = "the logs are open to the public"
+  }
+}
+
+run "releases_are_copied_and_deletions_are_not" {
+  command = plan
+  variables {
+    replica = { bucket_arn = "arn:aws:s3:::elsewhere", key_arn = "arn:aws:kms:eu-west-1:111122223333:key/e" }
+  }
+  assert {
+    condition = (
+      one(aws_s3_bucket_replication_configuration.replica["releases"].rule).status == "Enabled" &&
+      one(one(aws_s3_bucket_replication_configuration.replica["releases"].rule).delete_marker_replication).status == "Disabled" &&
+      one(one(one(aws_s3_bucket_replication_configuration.replica["releases"].rule).source_selection_criteria).sse_kms_encrypted_objects).status == "Enabled" &&
+      one(one(aws_s3_bucket_replication_configuration.replica["releases"].rule).destination).bucket == "arn:aws:s3:::elsewhere" &&
+      aws_s3_bucket_replication_configuration.replica["releases"].bucket == "example-dev-releases"
+    )
+    error_message = "the copy must get what is written to releases, encrypted objects too, and no deletion"
+  }
+  assert {
+    condition = { for s in jsondecode(aws_iam_role_policy.replica["releases"].policy).Statement : s.Sid => concat(s.Action, s.Resource) } == {
+      See     = ["s3:GetReplicationConfiguration", "s3:ListBucket", "arn:aws:s3:::example-dev-releases"]
+      Read    = ["s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging", "arn:aws:s3:::example-dev-releases/*"]
+      Copy    = ["s3:ReplicateObject", "s3:ReplicateTags", "arn:aws:s3:::elsewhere/*"]
+      Decrypt = ["kms:Decrypt", "arn:aws:kms:eu-central-1:111122223333:key/mocked"]
+      Encrypt = ["kms:Encrypt", "kms:GenerateDataKey", "arn:aws:kms:eu-west-1:111122223333:key/e"]
+    }
+    error_message = "S3 may do more than copy"
+  }
+}
+
+run "without_a_second_bucket_nothing_is_copied" {
+  command = plan
+  assert {
+    condition     = length(aws_s3_bucket_replication_configuration.replica) + length(aws_iam_role.replica) == 0
+    error_message = "a copy that nobody asked for"
   }
 }
