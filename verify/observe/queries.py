@@ -49,7 +49,7 @@ def faults_of(expression):
 
 
 def tell(sentence, faults):
-    print(f"FAIL  {sentence}: {'; '.join(faults)}" if faults else f"ok    {sentence}")
+    print(f"FAIL  {sentence}: {'; '.join(map(str, faults))}" if faults else f"ok    {sentence}")
 
 
 def page(alert):
@@ -82,6 +82,11 @@ for rule in rules(root):
     if rule["labels"]["severity"] not in ("critical", "warning", "info"):
         faults.append(f"severity {rule['labels']['severity']}")
     tell(f"the alert {name} asks for what is exported, is tested both ways, and has a page", faults)
+
+exports = {file: re.findall(r"HODOSCOPE_([A-Z0-9_]+)=", (root / "docs" / file).read_text()) for file in ("runbook.md", "rollback.md")}
+settings = set(re.findall(r'"([a-z0-9_]+)"', "".join(path.read_text() for path in [root / "host/src/config.rs", *(root / "host/src/config").glob("*.rs")])))
+for file, found in exports.items():
+    tell(f"docs/{file} exports settings that the executable reads", [f"no setting `{word}`" for word in found if word.lower() not in settings] or ([] if found else ["none"]))
 
 alerts = {rule["alert"] for rule in rules(root) if "alert" in rule}
 tell("every page of the runbook is of an alert that exists", sorted(set(re.findall(r"^### (Hodoscope\w+)", runbook, re.M)) - alerts))
