@@ -72,19 +72,24 @@ need() {
 debian_tool() { # debian_tool <command> <package>
   command -v "$1" >/dev/null && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then need "$1" "install it: apt-get install $2"; fi
-  once "debian-$2" bash -ec "apt-get update -qq && apt-get install -y -qq --no-install-recommends $2"
+  once "debian-$2" bash -ec "apt-get update -qq && apt-get install -y -qq -o Acquire::Retries=3 --no-install-recommends $2"
 }
 
-once() { # once <marker> <command...>: runs the command unless it succeeded before
-  local marker=$tools/.$1
+once() { # once <marker> <command...>: runs the command, which downloads, up to three times unless it succeeded before
+  local marker=$tools/.$1 try
   shift
   [ -e "$marker" ] && return
   local start=$SECONDS
-  nice -n 19 "$@" >"$marker.log" 2>&1 || {
+  for try in 1 2 3; do
+    nice -n 19 "$@" >"$marker.log" 2>&1 && break
     tail -n 20 "$marker.log" >&2
-    echo "$* failed" >&2
-    exit 1
-  }
+    if [ "$try" -eq 3 ]; then
+      echo "$* failed" >&2
+      exit 1
+    fi
+    echo "$* failed; again in $((try * 20)) s" >&2
+    sleep $((try * 20))
+  done
   mv "$marker.log" "$marker"
   echo "installed ${marker##*/.} in $((SECONDS - start)) s"
 }
