@@ -93,6 +93,7 @@ async function main() {
   const names = fs.readdirSync(folder).filter((file) => file.endsWith(".html")).map((file) => file.slice(0, -5))
     .filter((name) => wanted.length === 0 || wanted.includes(name)).sort();
   const browser = await chromium.launch({
+    timeout: 180_000, // the first start on a loaded machine
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--font-render-hinting=none"],
   });
