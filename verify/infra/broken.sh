@@ -64,7 +64,7 @@ refuses "nodes too small for the pods" "staging: 2 pods" \
   broken envs/dev/main.tf 's/c7a.xlarge/c7a.large/' lines verify/infra/nodes.py "$copy"
 refuses "a value that the chart does not take" "stores" \
   broken modules/platform/outputs.tf 's/^    store  /    stores /' lines verify/infra/chart.py "$copy"
-refuses "an attribute that the provider does not have" 'no attribute `isPublic`' \
+refuses "an attribute that the provider does not have" "no attribute \`isPublic\`" \
   broken modules/tracking/main.tf 's/publicly_accessible/is_public/' lines verify/infra/schema.py "$copy/terraform/modules/tracking" "$jsii" verify/infra/modules
 refuses "a name that nobody declares" "var.replicas is not declared" \
   broken modules/storage/replica.tf 's/var.replica ==/var.replicas ==/' lines verify/infra/references.py "$copy/terraform" verify/infra/modules
