@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::location::{ForgeOptions, Limits};
 use super::proposal::{Hold, Kind, Limit, Outcome, Proposal};
-use super::state::{NewCommit, PullState, Snapshot, Step};
+use super::state::{NewCommit, PullState, Snapshot, Step, has_label};
 use super::text::{self, Mark, Marker};
 use super::{ForgeError, HOLD_LABEL, LIFTED_LABEL, ROLLBACK_LABEL, clock};
 use crate::channels::{self, own_file};
@@ -459,11 +459,13 @@ fn edits(
                 draft: proposal.draft,
             });
         }
-        let remove: Vec<String> = old
+        let given = old.iter().filter(|_| edit).flat_map(|(old, _)| &old.labels);
+        let given: Vec<String> = given.cloned().collect();
+        // In the spelling that the pull request has.
+        let remove: Vec<String> = pull
+            .labels
             .iter()
-            .filter(|_| edit)
-            .flat_map(|(old, _)| old.labels.iter())
-            .filter(|label| pull.has_label(label) && !labels.contains(label))
+            .filter(|label| has_label(&given, label) && !has_label(&labels, label))
             .cloned()
             .collect();
         let add: Vec<String> = labels
@@ -493,8 +495,8 @@ fn labels(proposal: &Proposal) -> Vec<String> {
     if proposal.kind == Kind::Rollback {
         labels.push(ROLLBACK_LABEL.to_owned());
     }
-    labels.retain(|label| label != HOLD_LABEL && !label.trim().is_empty());
-    labels.sort();
-    labels.dedup();
+    labels.retain(|label| !label.eq_ignore_ascii_case(HOLD_LABEL) && !label.trim().is_empty());
+    labels.sort_by_key(|label| label.to_ascii_lowercase());
+    labels.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
     labels
 }

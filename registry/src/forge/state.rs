@@ -133,8 +133,13 @@ impl PullState {
     }
 
     pub(crate) fn has_label(&self, label: &str) -> bool {
-        self.labels.iter().any(|found| found == label)
+        has_label(&self.labels, label)
     }
+}
+
+/// Whether `labels` hold this one; to GitHub `Hold` and `hold` are one label.
+pub(crate) fn has_label(labels: &[String], label: &str) -> bool {
+    labels.iter().any(|found| found.eq_ignore_ascii_case(label))
 }
 
 /// Why a step was not taken, or may have been.

@@ -45,7 +45,9 @@ impl LocalGit {
         self.persist(|| {
             let now = clock.now();
             self.change(number, now, false, move |record| {
-                record.labels.retain(|found| found != label);
+                record
+                    .labels
+                    .retain(|found| !found.eq_ignore_ascii_case(label));
                 if on {
                     record.labels.push(label.to_owned());
                     record.labels.sort();

@@ -340,6 +340,25 @@ async fn labels_and_drafts_that_cannot_be_had_stop_nothing() {
 }
 
 #[tokio::test]
+async fn a_label_is_the_same_in_any_case() {
+    let place = place();
+    place.people(|core| core.labels.insert("Needs-Human".into()));
+    let mut risky = promotion("1.0.0");
+    risky.labels = vec!["needs-human".into(), "NEEDS-human".into(), "Hold".into()];
+    assert_eq!(place.propose(&risky).await.kind(), "opened");
+    assert_eq!(place.propose(&risky).await.kind(), "unchanged");
+    place.people(|core| assert_eq!(core.pulls[0].labels, ["Needs-Human"]));
+    // Taken away again by the candidate that does not want it.
+    assert_eq!(place.propose(&promotion("1.1.0")).await.kind(), "updated");
+    place.people(|core| {
+        assert_eq!(core.pulls[0].labels, ["drift"]);
+        core.pulls[0].labels.push("Hold".into());
+    });
+    assert_eq!(place.propose(&promotion("1.2.0")).await.kind(), "held");
+    place.is_sound();
+}
+
+#[tokio::test]
 async fn people_merge_and_label_on_githubs_pages() {
     let place = place();
     place.opened("1.0.0").await;

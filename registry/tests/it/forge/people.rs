@@ -60,7 +60,7 @@ async fn a_hold_stops_the_bot_which_says_so_once() {
     let pull = place.opened("1.0.0").await;
     place
         .forge
-        .label(pull.number, "hold", true, &place.clock)
+        .label(pull.number, "Hold", true, &place.clock)
         .await
         .unwrap();
     for _ in 0..3 {

@@ -168,17 +168,28 @@ fn labels(names: &[String], templates: &Value) -> Value {
 
 fn label(core: &mut Core, body: &Value, templates: &Value) -> Reply {
     let name = text(body, "name").to_owned();
-    if !core.labels.insert(name.clone()) {
+    if spelled(core, &name).is_some() {
         return invalid("already_exists");
     }
+    core.labels.insert(name.clone());
     Reply::new(201, filled(templates, "label", json!({"name": name})))
+}
+
+/// The repository's label of this name, whatever its case.
+fn spelled(core: &Core, name: &str) -> Option<String> {
+    let mut labels = core.labels.iter();
+    labels
+        .find(|label| label.eq_ignore_ascii_case(name))
+        .cloned()
 }
 
 fn add_labels(core: &mut Core, number: u64, body: &Value, templates: &Value) -> Reply {
     let names: Vec<String> = serde_json::from_value(body["labels"].clone()).unwrap();
-    if core.strict_labels && names.iter().any(|name| !core.labels.contains(name)) {
+    if core.strict_labels && names.iter().any(|name| spelled(core, name).is_none()) {
         return Reply::error(404, "Label does not exist");
     }
+    let spelling = |name: String| spelled(core, &name).unwrap_or(name);
+    let names: Vec<String> = names.into_iter().map(spelling).collect();
     core.labels.extend(names.iter().cloned());
     let Some(pull) = core.pull(number) else {
         return Reply::error(404, "Not Found");
@@ -194,10 +205,11 @@ fn remove_label(core: &mut Core, number: u64, name: &str, templates: &Value) -> 
     let Some(pull) = core.pull(number) else {
         return Reply::error(404, "Not Found");
     };
-    if !pull.labels.contains(&name) {
+    let is = |label: &String| label.eq_ignore_ascii_case(&name);
+    if !pull.labels.iter().any(is) {
         return Reply::error(404, "Label does not exist");
     }
-    pull.labels.retain(|label| *label != name);
+    pull.labels.retain(|label| !is(label));
     Reply::new(200, labels(&pull.labels.clone(), templates))
 }
 
