@@ -387,7 +387,6 @@ fn steps(
     open: Option<&PullState>,
     wish: &Wish,
 ) -> Vec<Step> {
-    let mut steps = Vec::new();
     let branch = snapshot.branch.as_ref();
     let there = branch
         .and_then(|branch| branch.mark.as_ref())
@@ -395,24 +394,23 @@ fn steps(
             mark.key == wish.key && mark.after == wish.after && mark.before == wish.before
         });
     let subject = text::title(&proposal.title);
-    if !there {
-        steps.push(Step::Move {
-            expected: branch.map(|branch| branch.head.clone()),
-            commit: Box::new(NewCommit {
-                parent: snapshot.base.commit.clone(),
-                path: wish.path.clone(),
-                text: wish.text.clone(),
-                subject: subject.clone(),
-                mark: Mark {
-                    key: wish.key.clone(),
-                    kind: proposal.kind,
-                    candidate: proposal.candidate,
-                    before: wish.before,
-                    after: wish.after,
-                },
-            }),
-        });
-    }
+    let moving = (!there).then(|| Step::Move {
+        expected: branch.map(|branch| branch.head.clone()),
+        commit: Box::new(NewCommit {
+            parent: snapshot.base.commit.clone(),
+            path: wish.path.clone(),
+            text: wish.text.clone(),
+            subject: subject.clone(),
+            mark: Mark {
+                key: wish.key.clone(),
+                kind: proposal.kind,
+                candidate: proposal.candidate,
+                before: wish.before,
+                after: wish.after,
+            },
+        }),
+    });
+    let mut steps = Vec::from_iter(moving);
     let labels = labels(proposal);
     let Some(pull) = open else {
         let marker = Marker::new(proposal, &wish.key, &labels, None);
@@ -424,7 +422,12 @@ fn steps(
         });
         return steps;
     };
-    steps.extend(edits(pull, proposal, run, &wish.key, labels, subject));
+    let (state, text) = edits(pull, proposal, run, &wish.key, labels, subject);
+    // A job may die between two writes. What a person must look at is never the commit of a pull request that was ready for
+    // the candidate before: it becomes a draft first.
+    let at = if proposal.draft { 0 } else { steps.len() };
+    steps.splice(at..at, state);
+    steps.extend(text);
     let strays = snapshot.pulls.iter().filter(|other| {
         other.open && other.number != pull.number && Marker::read(&other.body).is_some()
     });
@@ -434,7 +437,8 @@ fn steps(
     steps
 }
 
-/// The marker's text is what tells that all is done, so the body is edited last.
+/// What makes the pull request a draft or ready and labels it, and what changes its text. The marker in the text is what
+/// tells that all is done, so the body is edited last.
 fn edits(
     pull: &PullState,
     proposal: &Proposal,
@@ -442,8 +446,8 @@ fn edits(
     key: &str,
     labels: Vec<String>,
     title: String,
-) -> Vec<Step> {
-    let mut steps = Vec::new();
+) -> (Vec<Step>, Option<Step>) {
+    let mut state = Vec::new();
     let old = Marker::read(&pull.body).map(|marker| (marker, pull.title.clone()));
     let marker = Marker::new(proposal, key, &labels, old.as_ref());
     let edit = old
@@ -453,7 +457,7 @@ fn edits(
     if !run.plain {
         // A person who marked it as ready, or as a draft, is not overruled before the next candidate.
         if edit && pull.draft != proposal.draft {
-            steps.push(Step::Draft {
+            state.push(Step::Draft {
                 number,
                 node: pull.node.clone(),
                 draft: proposal.draft,
@@ -473,21 +477,19 @@ fn edits(
             .filter(|label| !pull.has_label(label))
             .collect();
         if !add.is_empty() || !remove.is_empty() {
-            steps.push(Step::Label {
+            state.push(Step::Label {
                 number,
                 add,
                 remove,
             });
         }
     }
-    if edit {
-        steps.push(Step::Edit {
-            number,
-            title,
-            body: text::body(&proposal.body, &marker),
-        });
-    }
-    steps
+    let text = edit.then(|| Step::Edit {
+        number,
+        title,
+        body: text::body(&proposal.body, &marker),
+    });
+    (state, text)
 }
 
 fn labels(proposal: &Proposal) -> Vec<String> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hodoscope_registry::forge::Clock as _;
+use hodoscope_registry::forge::{Clock as _, Proposal};
 use serde_json::json;
 
 use super::fake::Fault;
@@ -322,13 +322,19 @@ async fn a_wrong_base_or_a_broken_file_is_named() {
 
 #[tokio::test]
 async fn a_job_that_dies_after_any_write_is_finished_by_the_next() {
-    // The first promotion, a superseding one, and tidying up, each stopped after its first, second, … write.
-    for scene in ["first", "next", "tidy", "rollback"] {
+    // The first promotion, two superseding ones, of which one needs a person, and tidying up, each stopped after its first,
+    // second, … write.
+    for scene in ["first", "next", "risky", "tidy", "rollback"] {
         for stop in 1.. {
             let place = place();
             let wish = || match scene {
                 "rollback" => rollback("1.0.0"),
                 "next" => promotion("1.1.0"),
+                "risky" => Proposal {
+                    draft: true,
+                    labels: vec!["needs-human".into()],
+                    ..promotion("1.1.0")
+                },
                 _ => promotion("1.0.0"),
             };
             if scene == "rollback" {
@@ -365,6 +371,15 @@ async fn a_job_that_dies_after_any_write_is_finished_by_the_next() {
                 _ = told => None,
             };
             place.fake.world().rule = None;
+            if scene == "risky" {
+                place.people(|core| {
+                    let pull = &core.pulls[0];
+                    let guarded =
+                        pull.draft && pull.labels.iter().any(|label| label == "needs-human");
+                    let moved = core.files(&pull.head)[FILE].contains("1.1.0");
+                    assert!(guarded || !moved, "{stop}: it could be merged");
+                });
+            }
             let outcome = place.propose(&wish()).await;
             let wanted: &[&str] = match (scene, &finished) {
                 ("tidy", _) => &["nothing_to_do"],
