@@ -255,13 +255,14 @@ for (const [mistake, exchange, change] of [
 results = honest;
 
 // What must have been seen, so that a record that lacks it does not pass.
-for (const name of ['GraphQL query HodoscopeState', 'GraphQL query HodoscopeFolder', 'GraphQL mutation HodoscopeMove',
+for (const name of ['GraphQL query HodoscopeState', 'GraphQL query HodoscopeFolder', 'GraphQL query HodoscopePulls', 'GraphQL mutation HodoscopeMove',
   'GraphQL mutation HodoscopeDraft', 'GraphQL mutation HodoscopeReady',
   'github.com POST /repos/{owner}/{repo}/git/trees', 'github.com POST /repos/{owner}/{repo}/git/commits',
   'github.com POST /repos/{owner}/{repo}/pulls', 'github.com PATCH /repos/{owner}/{repo}/pulls/{pull_number}',
   'github.com POST /repos/{owner}/{repo}/issues/{issue_number}/labels', 'github.com POST /repos/{owner}/{repo}/labels',
   'github.com DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}',
   'github.com POST /repos/{owner}/{repo}/issues/{issue_number}/comments',
+  'github.com GET /repos/{owner}/{repo}/pulls',
   'github.com POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches',
   'github.com POST /app/installations/{installation_id}/access_tokens']) {
   if (!results.has(name)) note(name, 'was never sent', {});

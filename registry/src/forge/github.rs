@@ -37,6 +37,10 @@ pub struct GitHub {
     folder: Mutex<Option<(String, Parts)>>,
 }
 
+/// Settled pull requests of one branch that are read where a page does not hold all: the newest, as many as one call tells.
+/// At one promotion a day that is a quarter of a year, in which the base left behind what was rejected before.
+const OWN_LIMIT: u32 = 100;
+
 /// Files by name.
 type Parts = Vec<(String, Vec<u8>)>;
 
@@ -89,7 +93,7 @@ impl GitHub {
         });
         let data: queries::StateData = self
             .patience
-            .graphql(ACTION, true, queries::STATE, variables, clock)
+            .graphql(ACTION, true, &whole(queries::STATE), variables, clock)
             .await
             .map_err(|fault| self.fatal(ACTION, fault))?;
         let found = data.repository.ok_or_else(|| self.no_repository())?;
@@ -109,24 +113,30 @@ impl GitHub {
             })?;
         let folder = format!("{}/{channel}", self.options.path);
         let (base, places) = self.base(&end.oid, &folder, clock).await?;
-        let mut pulls: Vec<PullState> = found
-            .open
-            .into_all()
-            .chain(found.settled.into_all())
+        let (end_of_branch, open) = match found.branch {
+            Some(branch) => (branch.target, branch.open),
+            None => (None, None),
+        };
+        let mut pulls: Vec<PullState> = open
+            .into_iter()
+            .flat_map(queries::Nodes::into_all)
             .filter_map(queries::PullNode::state)
             .collect();
+        if found.settled.is_cut() {
+            pulls.extend(self.settled(&found.name_with_owner, branch, clock).await?);
+        } else {
+            let settled = found.settled.into_all();
+            pulls.extend(settled.filter_map(queries::PullNode::state));
+        }
         // One that was closed between the two lists stands in both; the later one is right.
         pulls.reverse();
         pulls.sort_by_key(|pull| pull.number);
         pulls.dedup_by_key(|pull| pull.number);
         Ok(Snapshot {
-            branch: found
-                .branch
-                .and_then(|branch| branch.target)
-                .map(|end| Branch {
-                    mark: end.mark(),
-                    head: end.oid,
-                }),
+            branch: end_of_branch.map(|end| Branch {
+                mark: end.mark(),
+                head: end.oid,
+            }),
             recent: found
                 .recent
                 .into_all()
@@ -142,6 +152,40 @@ impl GitHub {
             base,
             places,
         })
+    }
+
+    /// The settled pull requests of this repository's own branch. REST can leave out those of forks, by the owner of the
+    /// branch, but does not tell the commits.
+    async fn settled(
+        &self,
+        name: &str,
+        branch: &str,
+        clock: &dyn Clock,
+    ) -> Result<Vec<PullState>, ForgeError> {
+        const ACTION: &str = "reading the closed pull requests";
+        let owner = name.split('/').next().unwrap_or_default();
+        let head = escaped(&format!("{owner}:{branch}"));
+        let path = self.path(&format!(
+            "pulls?state=closed&head={head}&sort=created&direction=desc&per_page={OWN_LIMIT}"
+        ));
+        let answer = self
+            .patience
+            .rest("GET", &path, None, ACTION, Rights::Propose, clock)
+            .await
+            .map_err(|fault| self.fatal(ACTION, fault))?;
+        let listed: Vec<queries::Listed> = answer.json(&self.forge, ACTION)?;
+        let ids: Vec<String> = listed.into_iter().map(|one| one.node_id).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let variables = json!({"pulls": ids});
+        let data: queries::PullsData = self
+            .patience
+            .graphql(ACTION, true, &whole(queries::PULLS), variables, clock)
+            .await
+            .map_err(|fault| self.fatal(ACTION, fault))?;
+        let nodes = data.nodes.into_iter().flatten();
+        Ok(nodes.filter_map(queries::PullNode::state).collect())
     }
 
     /// The channel on the base, by the same reading as a channel folder.
@@ -344,7 +388,12 @@ impl fmt::Display for GitHub {
     }
 }
 
-/// A segment of a path.
+/// A document with the fragment that it uses.
+fn whole(query: &str) -> String {
+    [query, queries::PULL].concat()
+}
+
+/// A segment of a path, or a value of a query.
 fn escaped(text: &str) -> String {
     let mut segment = String::new();
     for byte in text.bytes() {

@@ -1,5 +1,6 @@
 //! The GraphQL documents and the shapes of their answers. One query reads the refs, the pull requests and the limits'
-//! evidence at one moment; a second one reads a folder of a commit, which never changes.
+//! evidence at one moment; a second one reads a folder of a commit, which never changes; a third one reads settled pull
+//! requests by their ids, where those of forks fill the first one's page.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -7,19 +8,23 @@ use serde::Deserialize;
 use crate::forge::state::PullState;
 use crate::forge::text::Mark;
 
-/// Everything that a decision needs, except the channel's files.
+/// Everything that a decision needs, except the channel's files. Open pull requests are asked of the branch itself: by its
+/// name one also finds those of forks, of which anybody may open as many as fill a page. To be sent with [`PULL`].
 pub(super) const STATE: &str = "\
 query HodoscopeState($owner: String!, $name: String!, $base: String!, $branch: String!, $head: String!) {
   repository(owner: $owner, name: $name) {
     id
     nameWithOwner
     base: ref(qualifiedName: $base) { target { ...end } }
-    branch: ref(qualifiedName: $branch) { target { ...end } }
-    open: pullRequests(headRefName: $head, states: [OPEN], first: 10) {
-      nodes { ...pull comments(last: 100) { nodes { fullDatabaseId body } } }
+    branch: ref(qualifiedName: $branch) {
+      target { ...end }
+      open: associatedPullRequests(states: [OPEN], first: 10) {
+        nodes { ...pull comments(last: 100) { nodes { fullDatabaseId body } } }
+      }
     }
     settled: pullRequests(headRefName: $head, states: [CLOSED, MERGED], first: 30, orderBy: {field: CREATED_AT, direction: DESC}) {
       nodes { ...pull }
+      pageInfo { hasNextPage }
     }
     recent: pullRequests(first: 100, orderBy: {field: CREATED_AT, direction: DESC}) {
       nodes { createdAt headRefName isCrossRepository }
@@ -30,6 +35,17 @@ fragment end on GitObject {
   oid
   ... on Commit { message tree { oid } parents(first: 2) { totalCount } }
 }
+";
+
+/// Pull requests by their ids. To be sent with [`PULL`].
+pub(super) const PULLS: &str = "\
+query HodoscopePulls($pulls: [ID!]!) {
+  nodes(ids: $pulls) { ...pull }
+}
+";
+
+/// What is read of each pull request.
+pub(super) const PULL: &str = "\
 fragment pull on PullRequest {
   id number url state isDraft title body createdAt mergedAt baseRefName headRefOid isCrossRepository
   labels(first: 100) { nodes { name } }
@@ -83,7 +99,6 @@ pub(super) struct Repository {
     pub(super) name_with_owner: String,
     pub(super) base: Option<Ref>,
     pub(super) branch: Option<Ref>,
-    pub(super) open: Nodes<PullNode>,
     pub(super) settled: Nodes<PullNode>,
     pub(super) recent: Nodes<RecentNode>,
 }
@@ -91,6 +106,19 @@ pub(super) struct Repository {
 #[derive(Debug, Deserialize)]
 pub(super) struct Ref {
     pub(super) target: Option<End>,
+    /// Asked of the bot's branch only.
+    pub(super) open: Option<Nodes<PullNode>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PullsData {
+    pub(super) nodes: Vec<Option<PullNode>>,
+}
+
+/// What matters of a pull request in a list of REST's.
+#[derive(Debug, Deserialize)]
+pub(super) struct Listed {
+    pub(super) node_id: String,
 }
 
 /// A commit; the members beside `oid` are missing if the ref points to something else.
@@ -116,10 +144,17 @@ struct Total {
 
 /// GraphQL allows each node to be null.
 #[derive(Debug, Deserialize)]
-#[serde(bound = "T: Deserialize<'de>")]
+#[serde(bound = "T: Deserialize<'de>", rename_all = "camelCase")]
 pub(super) struct Nodes<T> {
     #[serde(default = "Vec::new")]
     nodes: Vec<Option<T>>,
+    page_info: Option<PageInfo>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
 }
 
 impl<T> Nodes<T> {
@@ -129,6 +164,13 @@ impl<T> Nodes<T> {
 
     fn all(&self) -> impl Iterator<Item = &T> {
         self.nodes.iter().flatten()
+    }
+
+    /// Whether there are more than were asked for.
+    pub(super) fn is_cut(&self) -> bool {
+        self.page_info
+            .as_ref()
+            .is_some_and(|page| page.has_next_page)
     }
 }
 

@@ -320,6 +320,31 @@ async fn a_fork_with_a_branch_of_the_same_name_counts_for_nothing() {
     assert_eq!(place.propose(&promotion("1.0.0")).await.kind(), "opened");
 }
 
+/// Anybody may fork a public repository, and open and close as many pull requests of our branch's name as a page holds.
+#[tokio::test]
+async fn pull_requests_of_forks_hide_none_of_ours() {
+    let place = place();
+    let forks = |state: super::fake::State| {
+        place.people(|core| {
+            for _ in 0..40 {
+                let mut forged = core.pulls[0].clone();
+                (forged.number, forged.cross, forged.state) = (core.number(), true, state);
+                core.pulls.push(forged);
+            }
+        });
+    };
+    let pull = place.opened("1.0.0").await;
+    forks(super::fake::State::Open);
+    assert_eq!(place.propose(&promotion("1.0.0")).await.kind(), "unchanged");
+    assert_eq!(place.propose(&promotion("1.1.0")).await.kind(), "updated");
+    assert_eq!(place.seen("HodoscopePulls"), 0);
+    place.people(|core| core.close(pull.number));
+    forks(super::fake::State::Closed);
+    place.clock.hours(25);
+    assert_eq!(place.propose(&promotion("1.1.0")).await.kind(), "rejected");
+    assert_eq!(place.seen("HodoscopePulls"), 1);
+}
+
 #[tokio::test]
 async fn labels_and_drafts_that_cannot_be_had_stop_nothing() {
     let place = place();

@@ -1,4 +1,4 @@
-//! GraphQL of the fake: the five documents that the client sends, by their names. That they fit GitHub's schema is checked
+//! GraphQL of the fake: the six documents that the client sends, by their names. That they fit GitHub's schema is checked
 //! by verify/forge.
 
 use serde_json::{Value, json};
@@ -25,7 +25,14 @@ pub(super) fn answer(core: &mut Core, seen: &Seen) -> Reply {
             if asked != super::REPOSITORY {
                 return errors("NOT_FOUND", "Could not resolve to a Repository");
             }
-            state(core, &text("base"), &text("branch"), &text("head"))
+            let query = seen.body["query"].as_str().unwrap_or_default();
+            state(core, query, &text("base"), &text("branch"), &text("head"))
+        }
+        "HodoscopePulls" => {
+            let ids: Vec<String> = serde_json::from_value(variables["pulls"].clone()).unwrap();
+            let found = |wanted: &String| core.pulls.iter().find(|pull| id(pull) == *wanted);
+            let nodes = ids.iter().filter_map(found);
+            json!({"nodes": nodes.map(|pull| node(core, pull, false)).collect::<Vec<_>>()})
         }
         "HodoscopeFolder" => folder(core, &text("expression")),
         "HodoscopeMove" => {
@@ -60,7 +67,7 @@ fn errors(kind: &str, message: &str) -> Reply {
     )
 }
 
-fn id(pull: &FakePull) -> String {
+pub(super) fn id(pull: &FakePull) -> String {
     format!("PR_{}", pull.number)
 }
 
@@ -72,20 +79,40 @@ fn commit(core: &Core, oid: &str) -> Value {
     })
 }
 
-fn state(core: &Core, base: &str, branch: &str, head: &str) -> Value {
+/// How many the list of this name wants.
+fn first(query: &str, list: &str) -> usize {
+    let (_, arguments) = query.split_once(&format!("{list}: ")).unwrap();
+    let (_, number) = arguments.split_once("first: ").unwrap();
+    let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
+fn state(core: &Core, query: &str, base: &str, branch: &str, head: &str) -> Value {
     let end = |name: &str| {
         core.refs
             .get(name)
             .map_or(Value::Null, |oid| json!({"target": commit(core, oid)}))
     };
-    let of_branch = |open: bool| {
-        core.pulls
-            .iter()
-            .rev()
-            .filter(|pull| pull.branch == head && (pull.state == State::Open) == open)
-            .map(|pull| node(core, pull, open))
-            .collect::<Vec<_>>()
+    let newest = core.pulls.iter().rev();
+    let newest = newest.filter(|pull| pull.branch == head);
+    let (open, settled): (Vec<&FakePull>, Vec<&FakePull>) =
+        newest.partition(|pull| pull.state == State::Open);
+    let page = |pulls: &[&FakePull], list: &str, open: bool| {
+        let first = first(query, list);
+        let nodes = pulls.iter().take(first);
+        let nodes: Vec<Value> = nodes.map(|pull| node(core, pull, open)).collect();
+        let mut page = json!({"nodes": nodes});
+        if !open {
+            page["pageInfo"] = json!({"hasNextPage": pulls.len() > first});
+        }
+        page
     };
+    // A branch knows its own only, a name those of forks, too.
+    let own: Vec<&FakePull> = open.into_iter().filter(|pull| !pull.cross).collect();
+    let mut bot = end(branch);
+    if bot.is_object() {
+        bot["open"] = page(&own, "open", true);
+    }
     let recent: Vec<Value> = core
         .pulls
         .iter()
@@ -97,8 +124,8 @@ fn state(core: &Core, base: &str, branch: &str, head: &str) -> Value {
         })
         .collect();
     json!({"repository": {
-        "id": "R_1", "nameWithOwner": core.name, "base": end(base), "branch": end(branch),
-        "open": {"nodes": of_branch(true)}, "settled": {"nodes": of_branch(false)}, "recent": {"nodes": recent},
+        "id": "R_1", "nameWithOwner": core.name, "base": end(base), "branch": bot,
+        "settled": page(&settled, "settled", false), "recent": {"nodes": recent},
     }})
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::core::{Core, FakeCommit, FakePull, State};
-use super::graphql::url;
+use super::graphql::{id, url};
 use super::{Reply, Seen};
 
 pub(super) fn answer(core: &mut Core, seen: &Seen, templates: &Value) -> Reply {
@@ -19,9 +19,11 @@ pub(super) fn answer(core: &mut Core, seen: &Seen, templates: &Value) -> Reply {
         ));
         return reply;
     }
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let parts: Vec<&str> = rest.split('/').collect();
     let body = &seen.body;
     match (seen.method.as_str(), parts.as_slice()) {
+        ("GET", ["pulls"]) => closed(core, query, templates),
         ("POST", ["git", "trees"]) => tree(core, body, templates),
         ("POST", ["git", "commits"]) => commit(core, body, templates),
         ("POST", ["pulls"]) => open(core, body, templates),
@@ -141,6 +143,34 @@ fn open(core: &mut Core, body: &Value, templates: &Value) -> Reply {
         Ok(number) => Reply::new(201, shown(core.pull(number).unwrap(), templates)),
         Err(message) => invalid(&message),
     }
+}
+
+/// The value of an argument of the query.
+fn argument(query: &str, name: &str) -> String {
+    let value = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let value = value.unwrap_or_else(|| panic!("no {name} in {query}"));
+    value.replace("%2F", "/").replace("%3A", ":")
+}
+
+/// The closed ones of one owner's branch, the newest first.
+fn closed(core: &Core, query: &str, templates: &Value) -> Reply {
+    assert_eq!(argument(query, "state"), "closed");
+    let (head, limit) = (argument(query, "head"), argument(query, "per_page"));
+    let newest = core.pulls.iter().rev();
+    let owner = |pull: &FakePull| if pull.cross { "mallory" } else { "acme" };
+    let found: Vec<Value> = newest
+        .filter(|pull| pull.state != State::Open && head == format!("{}:{}", owner(pull), pull.branch))
+        .take(limit.parse().unwrap())
+        .map(|pull| {
+            let own = json!({
+                "number": pull.number, "node_id": id(pull), "title": pull.title, "body": pull.body, "state": "closed",
+            });
+            filled(templates, "pull-request-simple", own)
+        })
+        .collect();
+    Reply::new(200, json!(found))
 }
 
 fn edit(core: &mut Core, number: u64, body: &Value, templates: &Value) -> Reply {
