@@ -80,6 +80,16 @@ pub enum ForgeError {
         action: &'static str,
         cause: String,
     },
+    /// A lock of git lies in the way: somebody is writing, or died while writing.
+    #[error(
+        "forge {forge}: {action} failed: {file} is there; if it is still there when no other hodoscope or git runs on this \
+         repository, a git that was killed left it: remove that file, then try again"
+    )]
+    Locked {
+        forge: String,
+        action: &'static str,
+        file: String,
+    },
     /// An answer that nobody understands.
     #[error("forge {forge}: {action} was answered with something unexpected: {cause}")]
     Answer {
@@ -128,6 +138,7 @@ impl ForgeError {
             Self::RateLimited { .. } => "rate_limited",
             Self::Refused { .. } => "refused",
             Self::Unavailable { .. } => "unavailable",
+            Self::Locked { .. } => "locked",
             Self::Answer { .. } => "answer",
             Self::Unsettled { .. } => "unsettled",
             Self::NotOpen { .. } => "not_open",

@@ -381,7 +381,10 @@ impl LocalGit {
             return Ok(());
         }
         let error = self.git.refused(ACTION, &said);
-        if matches!(error, ForgeError::Unavailable { .. }) {
+        if matches!(
+            error,
+            ForgeError::Unavailable { .. } | ForgeError::Locked { .. }
+        ) {
             return Err(Setback::Unclear(error));
         }
         if said.stderr.contains("cannot lock ref") {

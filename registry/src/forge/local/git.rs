@@ -143,8 +143,16 @@ impl Git {
             None => "git was killed".to_owned(),
         };
         let forge = self.forge.clone();
-        // A git that was killed, or found a lock, may be luckier next time.
-        if said.code.is_none() || cause.contains(".lock") {
+        if let Some(file) = lock(&said.stderr) {
+            let file = file.to_owned();
+            return ForgeError::Locked {
+                forge,
+                action,
+                file,
+            };
+        }
+        // A git that was killed may be luckier next time.
+        if said.code.is_none() {
             return ForgeError::Unavailable {
                 forge,
                 action,
@@ -294,6 +302,13 @@ impl Git {
         self.object_name("writing a commit", &args, message.as_bytes(), &extra)
             .await
     }
+}
+
+/// The lock that git found in its way: `Unable to create '<path>.lock': File exists.`
+fn lock(stderr: &str) -> Option<&str> {
+    let (_, rest) = stderr.split_once("Unable to create '")?;
+    let (file, _) = rest.split_once("': File exists")?;
+    file.ends_with(".lock").then_some(file)
 }
 
 /// Reads one answer of `cat-file --batch`.

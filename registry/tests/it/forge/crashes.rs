@@ -84,6 +84,25 @@ async fn a_job_that_dies_at_any_run_of_git_is_finished_by_the_next() {
 }
 
 #[tokio::test]
+async fn a_lock_that_a_killed_git_left_is_named_with_its_remedy() {
+    let place = place().await;
+    let pull = place.opened("1.0.0").await;
+    let lock = bare(place.folder.path()).join("refs/hodoscope/pulls.lock");
+    std::fs::write(&lock, "").unwrap();
+    let close = || place.forge.close(pull.number, &place.clock);
+    let error = close().await.unwrap_err();
+    assert_eq!(error.kind(), "locked");
+    let text = error.to_string();
+    assert!(
+        text.contains("channels.git/refs/hodoscope/pulls.lock is there")
+            && text.contains("remove that file"),
+        "{text}"
+    );
+    std::fs::remove_file(&lock).unwrap();
+    close().await.unwrap();
+}
+
+#[tokio::test]
 async fn nothing_of_the_users_configuration_or_hooks_is_run() {
     let place = place().await;
     let hooks = bare(place.folder.path()).join("hooks");
