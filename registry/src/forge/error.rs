@@ -60,9 +60,7 @@ pub enum ForgeError {
         right: &'static str,
     },
     /// Too many calls, and waiting for more would take too long.
-    #[error(
-        "forge {forge}: the rate limit is reached until {until}; run again then, or raise `longest_wait`"
-    )]
+    #[error("forge {forge}: the rate limit is reached until {until}; run again then")]
     RateLimited { forge: String, until: Timestamp },
     /// The forge says no, and would say it again.
     #[error("forge {forge}: {action} was refused: {cause}")]
@@ -106,7 +104,7 @@ pub enum ForgeError {
     },
     /// There is no such pull request, or it is not open.
     #[error(
-        "forge {forge}: pull request {number} is not open; `hodoscope status` names the open ones"
+        "forge {forge}: pull request {number} is not open; `hodoscope forge show <detector>` names the open one of a detector"
     )]
     NotOpen { forge: String, number: u64 },
     /// Base and pull request changed the same lines.

@@ -49,7 +49,7 @@ impl LocalGit {
         if !git::is_repository(path) {
             return Err(ForgeError::Setting {
                 forge,
-                cause: "there is no bare repository; correct the path, or make it with `git init --bare` and a first commit"
+                cause: "there is no bare repository; correct the path, or make it with `hodoscope forge init`"
                     .to_owned(),
             });
         }

@@ -154,6 +154,12 @@ async fn merging_deploys_and_the_next_run_has_nothing_to_do() {
         .await
         .unwrap_err();
     assert_eq!(again.kind(), "not_open");
+    assert!(
+        again
+            .to_string()
+            .contains("`hodoscope forge show <detector>`"),
+        "{again}"
+    );
     assert_eq!(place.git(&["branch", "--list", BRANCH]), "");
 }
 

@@ -164,10 +164,9 @@ async fn a_limit_that_does_not_end_is_an_error_after_five_tries_that_grow() {
     let hours = vec![("retry-after", "7200".to_owned())];
     place.fault("HodoscopeState", 1, Fault::Answer(429, hours, json!({})));
     let error = place.try_propose(&promotion("1.0.0")).await.unwrap_err();
-    assert!(
-        error.to_string().contains("rate limit is reached until"),
-        "{error}"
-    );
+    let text = error.to_string();
+    assert!(text.contains("rate limit is reached until"), "{text}");
+    assert!(text.ends_with("run again then"), "{text}");
 }
 
 #[tokio::test]
