@@ -147,7 +147,8 @@ impl Forge {
         }
     }
 
-    /// Starts a workflow of the repository by its file's name, on the base branch. Only on GitHub.
+    /// Starts a workflow of the repository by its file's name, on the base branch, unless a run is there that has not failed
+    /// and whose name holds the inputs `request` and `channel`. Only on GitHub.
     pub async fn dispatch(
         &self,
         workflow: &str,

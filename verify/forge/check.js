@@ -117,7 +117,7 @@ function rights(exchange, route) {
   const key = `${exchange.method} ${route}`;
   if (!wanted) return note(`rights of ${key}`, 'not in @octokit/app-permissions', exchange);
   needed.set(key, `${wanted.permission}: ${wanted.access}`);
-  const granted = route.includes('/actions/') ? { actions: 'write' } : { contents: 'write', pull_requests: 'write' };
+  const granted = route.includes('/actions/') ? { actions: 'write', contents: 'read' } : { contents: 'write', pull_requests: 'write' };
   const enough = granted[wanted.permission] === 'write' || granted[wanted.permission] === wanted.access;
   note(`rights of ${key} (${wanted.permission}: ${wanted.access})`, enough ? null : 'the App does not ask for it', exchange);
 }
@@ -263,6 +263,7 @@ for (const name of ['GraphQL query HodoscopeState', 'GraphQL query HodoscopeFold
   'github.com DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}',
   'github.com POST /repos/{owner}/{repo}/issues/{issue_number}/comments',
   'github.com GET /repos/{owner}/{repo}/pulls',
+  'github.com GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs',
   'github.com POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches',
   'github.com POST /app/installations/{installation_id}/access_tokens']) {
   if (!results.has(name)) note(name, 'was never sent', {});

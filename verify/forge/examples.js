@@ -8,12 +8,12 @@ const { whole, schemas } = load('api.github.com.json');
 const ajv = validator(schemas);
 const wanted = ['git-tree', 'git-commit', 'pull-request', 'label', 'issue-comment', 'installation-token'];
 // One of a list, where GitHub has an example of the list only.
-const listed = { 'pull-request-simple': ['pull-request-simple-items'] };
+const listed = { 'pull-request-simple': ['pull-request-simple-items'], 'workflow-run': ['workflow-run-paginated', 'workflow_runs'] };
 const out = {};
 for (const name of [...wanted, ...Object.keys(listed)]) {
-  const [of] = listed[name] ?? [name];
+  const [of, member] = listed[name] ?? [name];
   const read = resolve(whole, whole.components.examples[of]).value;
-  const example = listed[name] ? read[0] : read;
+  const example = listed[name] ? (member ? read[member] : read)[0] : read;
   const check = ajv.compile(absolute({ $ref: `#/components/schemas/${name}` }));
   for (let round = 0; round < 50 && !check(example); round++) {
     for (const error of check.errors) mend(example, error, name);

@@ -20,6 +20,7 @@ use patience::{Fault, Patience};
 use transport::{Address, Answer, Transport};
 
 mod credentials;
+mod dispatch;
 mod patience;
 mod queries;
 mod transport;
@@ -279,54 +280,6 @@ impl GitHub {
                 }
             })
             .collect()
-    }
-
-    pub(super) async fn dispatch(
-        &self,
-        workflow: &str,
-        inputs: &BTreeMap<String, String>,
-        clock: &dyn Clock,
-    ) -> Result<(), ForgeError> {
-        const ACTION: &str = "starting the workflow";
-        let path = self.path(&format!(
-            "actions/workflows/{}/dispatches",
-            escaped(workflow)
-        ));
-        let body = json!({"ref": self.options.base, "inputs": inputs});
-        let started = self
-            .patience
-            .rest("POST", &path, Some(&body), ACTION, Rights::Dispatch, clock)
-            .await;
-        match started {
-            Ok(_) => Ok(()),
-            Err(Fault::Status { status, message }) => {
-                let fix = self.dispatch_fix(status, workflow, inputs);
-                Err(self.refused(ACTION, status, &format!("{message}; {fix}")))
-            }
-            Err(fault) => Err(self.fatal(ACTION, fault)),
-        }
-    }
-
-    /// What is to be done where GitHub does not start the workflow. It answers 404 also to who may not see the workflow.
-    fn dispatch_fix(
-        &self,
-        status: u16,
-        workflow: &str,
-        inputs: &BTreeMap<String, String>,
-    ) -> String {
-        let file = format!(".github/workflows/{workflow}");
-        let base = &self.options.base;
-        if status == 404 {
-            return format!(
-                "put `{file}` on `{base}`, or correct `forge_workflow`; or give the App or token the right `{}`",
-                Rights::Dispatch.words()
-            );
-        }
-        let inputs: Vec<&str> = inputs.keys().map(String::as_str).collect();
-        format!(
-            "`{file}` on `{base}` must have `on: workflow_dispatch` with the inputs {}",
-            inputs.join(", ")
-        )
     }
 
     async fn write(

@@ -22,7 +22,7 @@ const JWT_EARLIER_SECONDS: i64 = 60;
 pub(super) enum Rights {
     /// Commits, pull requests, their labels and comments.
     Propose,
-    /// Starting a workflow.
+    /// Starting a workflow, and reading its runs.
     Dispatch,
 }
 
@@ -31,14 +31,15 @@ impl Rights {
     fn permissions(self) -> Value {
         match self {
             Self::Propose => json!({"contents": "write", "pull_requests": "write"}),
-            Self::Dispatch => json!({"actions": "write"}),
+            // By its list of rights GitHub wants contents for the runs, by its pages actions.
+            Self::Dispatch => json!({"actions": "write", "contents": "read"}),
         }
     }
 
     pub(super) const fn words(self) -> &'static str {
         match self {
             Self::Propose => "contents: write and pull_requests: write",
-            Self::Dispatch => "actions: write",
+            Self::Dispatch => "actions: write and contents: read",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hodoscope_registry::forge::{Forge, GitHubCredentials};
 use serde_json::json;
 
+use super::fake::Fault;
 use super::github::{Place, options, place, place_with};
 use super::promotion;
 
@@ -36,6 +37,47 @@ async fn a_workflow_is_started_on_the_base() {
             .contains("put `.github/workflows/other.yml` on `main`"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_start_whose_answer_was_lost_is_looked_for_and_not_repeated() {
+    let inputs = |channel: &str| {
+        let request = "pump-20261124T000000Z";
+        let inputs = [
+            ("detector", "pump"),
+            ("channel", channel),
+            ("request", request),
+        ];
+        BTreeMap::from(inputs.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    };
+    let start = async |place: &Place, channel: &str| {
+        let inputs = inputs(channel);
+        let forge = &place.forge;
+        forge
+            .dispatch("train-model.yml", &inputs, &*place.clock)
+            .await
+    };
+    let started = |place: &Place| place.people(|core| core.dispatched.len());
+    let first = place();
+    first.fault("dispatches", 1, Fault::After(502, json!({})));
+    start(&first, "production").await.unwrap();
+    assert_eq!(started(&first), 1);
+    // As the job asks again that died meanwhile.
+    start(&first, "production").await.unwrap();
+    assert_eq!(started(&first), 1);
+    start(&first, "staging").await.unwrap();
+    assert_eq!(started(&first), 2);
+    first.people(|core| core.concluded = Some("failure"));
+    start(&first, "production").await.unwrap();
+    assert_eq!(started(&first), 3);
+
+    // Nothing was started: that is an error, and the next job may.
+    let second = place();
+    second.fault("dispatches", 1, Fault::Cut);
+    let error = start(&second, "production").await.unwrap_err();
+    assert_eq!((error.kind(), started(&second)), ("unavailable", 0));
+    start(&second, "production").await.unwrap();
+    assert_eq!(started(&second), 1);
 }
 
 fn app() -> (GitHubCredentials, Vec<u8>) {
@@ -116,6 +158,15 @@ async fn an_app_works_with_one_short_lived_token_of_least_rights() {
         place.seen("access_tokens"),
         2,
         "starting a workflow has a token of its own"
+    );
+    let seen = place.fake.world().seen.clone();
+    let asked = seen
+        .iter()
+        .rev()
+        .find(|seen| seen.what.contains("access_tokens"));
+    assert_eq!(
+        asked.unwrap().body["permissions"],
+        json!({"actions": "write", "contents": "read"})
     );
     place.clock.hours(1);
     place.propose(&promotion("1.2.0")).await;

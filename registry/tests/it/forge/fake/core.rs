@@ -53,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) pulls: Vec<FakePull>,
     pub(crate) labels: BTreeSet<String>,
     pub(crate) dispatched: Vec<(String, serde_json::Value)>,
+    /// How all runs of the workflow ended, if they did.
+    pub(crate) concluded: Option<&'static str>,
     pub(crate) no_drafts: bool,
     /// Labels must exist before they are given.
     pub(crate) strict_labels: bool,
@@ -77,6 +79,7 @@ impl Core {
             pulls: Vec::new(),
             labels: BTreeSet::new(),
             dispatched: Vec::new(),
+            concluded: None,
             no_drafts: false,
             strict_labels: false,
             protected: false,

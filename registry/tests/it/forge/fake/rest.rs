@@ -46,6 +46,11 @@ pub(super) fn answer(core: &mut Core, seen: &Seen, templates: &Value) -> Reply {
             core.dispatched.push(((*workflow).to_owned(), body.clone()));
             Reply::new(204, Value::Null)
         }
+        ("GET", ["actions", "workflows", "train-model.yml", "runs"]) => {
+            assert_eq!(argument(query, "event"), "workflow_dispatch");
+            runs(core, templates)
+        }
+        ("GET", ["actions", "workflows", _, "runs"]) => Reply::error(404, "Not Found"),
         other => panic!("unknown call {other:?}"),
     }
 }
@@ -171,6 +176,31 @@ fn closed(core: &Core, query: &str, templates: &Value) -> Reply {
         })
         .collect();
     Reply::new(200, json!(found))
+}
+
+/// The runs of the workflow, named as `.github/workflows/train-model.yml` names them.
+fn runs(core: &Core, templates: &Value) -> Reply {
+    let run = |(_, body): &(String, Value)| {
+        let input = |name: &str| body["inputs"][name].as_str().unwrap_or_default().to_owned();
+        let title = format!(
+            "train {} for {} {}",
+            input("detector"),
+            input("channel"),
+            input("request")
+        );
+        let status = if core.concluded.is_some() {
+            "completed"
+        } else {
+            "queued"
+        };
+        let own = json!({"display_title": title, "status": status, "conclusion": core.concluded});
+        filled(templates, "workflow-run", own)
+    };
+    let runs: Vec<Value> = core.dispatched.iter().rev().map(run).collect();
+    Reply::new(
+        200,
+        json!({"total_count": runs.len(), "workflow_runs": runs}),
+    )
 }
 
 fn edit(core: &mut Core, number: u64, body: &Value, templates: &Value) -> Reply {
