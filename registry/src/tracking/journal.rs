@@ -62,12 +62,18 @@ pub async fn track(destination: &Destination, record: &Record) -> Told {
                 Some(kept) => kept.key.clone(),
                 None => file::stem(record),
             };
-            deliver_backlog(&tracking, destination, &key, until, &mut told).await;
+            let failed = deliver_backlog(&tracking, destination, &key, until, &mut told).await;
             let attempt = Attempt {
                 key: &key,
                 resumed: false,
             };
-            tracking.write(record, attempt, until).await
+            let outcome = tracking.write(record, attempt, until).await;
+            // It was not the server.
+            if let (Some(mut held), Ok(_)) = (failed, &outcome) {
+                let counted = held.count_attempt();
+                told.mark_failed(&held, counted);
+            }
+            outcome
         }
         Err(error) => Err(error),
     };
@@ -76,24 +82,28 @@ pub async fn track(destination: &Destination, record: &Record) -> Told {
 }
 
 /// Earlier records first, for a push adds to the run of its training; within half of the time, and up to the first
-/// failure: the record of this command is not to suffer.
+/// failure, which it returns: the record of this command is not to suffer.
 async fn deliver_backlog(
     tracking: &Tracking,
     destination: &Destination,
     own: &str,
     until: Instant,
     told: &mut Told,
-) {
+) -> Option<Held> {
     let until = until - destination.deadline / 2;
     let mut pending = file::pending(&destination.folder);
     pending.retain(|pending| pending.key != own);
     for pending in pending.into_iter().take(BACKLOG_LIMIT) {
+        let outdated = pending.outdated;
         // Another command is at it, or has just done it.
         let Some((mut held, mut record)) = pending.take() else {
             continue;
         };
-        // What was active then need not be active now.
+        // What was active then need not be active now, and a newer record may have moved the alias.
         record.active = None;
+        if let Some(version) = record.version.as_mut().filter(|_| outdated) {
+            version.alias = None;
+        }
         let attempt = Attempt {
             key: &held.key,
             resumed: true,
@@ -102,8 +112,7 @@ async fn deliver_backlog(
         let marked = match &outcome {
             Ok(tracked) => held.mark(State::Delivered(tracked.clone())),
             Err(error) if error.is_final() => held.mark(State::Refused(error.to_string())),
-            Err(TrackingError::Connection { unsent: true, .. }) => Ok(()),
-            Err(_) => held.count_attempt(),
+            Err(_) => return Some(held),
         };
         told.mark_failed(&held, marked);
         match outcome {
@@ -111,10 +120,10 @@ async fn deliver_backlog(
                 told.delivered += 1;
                 told.warn_all(&tracked.warnings);
             }
-            Err(error) if error.is_final() => told.warn(refused(&error, &held)),
-            Err(_) => return,
+            Err(error) => told.warn(refused(&error, &held)),
         }
     }
+    None
 }
 
 fn settle(

@@ -16,6 +16,7 @@ use crate::wire::Fault::{
 };
 use crate::wire::Wire;
 
+mod backlog;
 mod champion;
 pub(crate) mod mlflow;
 

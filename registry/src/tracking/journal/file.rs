@@ -1,13 +1,16 @@
 //! One file for each local record, `<time>-<digest>.json`: replaced as a whole and never half written, locked by whoever
 //! delivers it. Delivered ones are kept without their artifacts, up to a number; those that wait are never removed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use hodoscope_release::DetectorName;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Record, Tracked};
+use super::super::{Record, Tracked, Version};
 
 /// The shape that this version writes and reads.
 const SCHEMA: u32 = 1;
@@ -26,7 +29,7 @@ const NAME_ATTEMPTS: u32 = 100;
 struct Text {
     schema: u32,
     state: State,
-    /// Failed deliveries, without those that never reached a server.
+    /// Deliveries that failed while the server took another record.
     attempts: u32,
     record: Record,
 }
@@ -43,12 +46,29 @@ pub(super) enum State {
     Refused(String),
 }
 
+/// What is read of every file: no more than tells what to do with it.
+#[derive(Debug, Deserialize)]
+struct Glance {
+    schema: u32,
+    state: State,
+    attempts: u32,
+    record: About,
+}
+
+#[derive(Debug, Deserialize)]
+struct About {
+    version: Option<Version>,
+    active: Option<Version>,
+}
+
 /// A file that waits.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) key: String,
     path: PathBuf,
     attempts: u32,
+    /// Whether a newer record moves the alias that this one would move.
+    pub(super) outdated: bool,
 }
 
 /// A record that this process delivers.
@@ -98,20 +118,47 @@ pub(super) fn keep(folder: &Path, record: &Record) -> io::Result<Held> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// The records that wait, those tried least first, then by time. What cannot be read is left alone.
+/// The records that wait, by time; those last that failed while others did not, and so may fail again. What cannot be read
+/// is left alone.
 pub(super) fn pending(folder: &Path) -> Vec<Pending> {
-    let texts = names(folder).unwrap_or_default().into_iter();
-    let waiting = texts.filter_map(|(key, path)| {
-        let text = read(&path).ok()?;
-        (text.state == State::Pending).then_some(Pending {
-            key,
-            path,
-            attempts: text.attempts,
-        })
-    });
-    let mut waiting: Vec<Pending> = waiting.collect();
+    let mut waiting = Vec::new();
+    let mut moved = BTreeSet::new();
+    for (key, path) in names(folder).unwrap_or_default().into_iter().rev() {
+        let Ok(glance) = glance(&path) else { continue };
+        let Glance {
+            state,
+            attempts,
+            record,
+            ..
+        } = glance;
+        if state == State::Pending {
+            waiting.push(Pending {
+                key,
+                path,
+                attempts,
+                outdated: record
+                    .version
+                    .as_ref()
+                    .and_then(claim)
+                    .is_some_and(|claim| moved.contains(&claim)),
+            });
+        }
+        // The alias of a release that is active moves with a record in time only.
+        let active = record
+            .active
+            .filter(|_| matches!(state, State::Delivered(_)));
+        let version = record
+            .version
+            .filter(|_| !matches!(state, State::Refused(_)));
+        moved.extend(active.iter().chain(&version).filter_map(claim));
+    }
     waiting.sort_by(|a, b| (a.attempts, &a.key).cmp(&(b.attempts, &b.key)));
     waiting
+}
+
+/// The alias that a record moves: there is one of each for each detector.
+fn claim(version: &Version) -> Option<(DetectorName, &'static str)> {
+    Some((version.release.detector.clone(), version.alias?.as_str()))
 }
 
 /// Removes the oldest delivered records beyond the number that is kept.
@@ -165,7 +212,7 @@ impl Held {
         self.replace()
     }
 
-    /// Remembers a failed delivery, so that others are tried before it next time.
+    /// Remembers that it failed while others did not, so that they are tried before it next time.
     pub(super) fn count_attempt(&mut self) -> io::Result<()> {
         self.text.attempts = self.text.attempts.saturating_add(1);
         self.replace()
@@ -208,12 +255,25 @@ fn names(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 }
 
 fn read(path: &Path) -> io::Result<Text> {
+    let text: Text = parsed(path)?;
+    of_schema(text.schema).map(|()| text)
+}
+
+fn glance(path: &Path) -> io::Result<Glance> {
+    let glance: Glance = parsed(path)?;
+    of_schema(glance.schema).map(|()| glance)
+}
+
+fn parsed<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
     if fs::metadata(path)?.len() > FILE_LIMIT_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    let text: Text = serde_json::from_slice(&fs::read(path)?)?;
-    match text.schema {
-        SCHEMA => Ok(text),
+    Ok(serde_json::from_slice(&fs::read(path)?)?)
+}
+
+fn of_schema(schema: u32) -> io::Result<()> {
+    match schema {
+        SCHEMA => Ok(()),
         other => Err(io::Error::other(format!("schema {other}"))),
     }
 }
