@@ -152,11 +152,18 @@ fn settle(
         )),
         (None, Err(error)) => told.warn(format!("tracking: {error}; the record is lost")),
     }
-    if let Err(error) = file::prune(&destination.folder) {
-        told.warn(format!(
-            "tracking: failed to remove old local records from {}: {error}",
-            destination.folder.display()
-        ));
+    let folder = destination.folder.display();
+    match file::prune(&destination.folder) {
+        Ok(0) => {}
+        Ok(lost) => told.warn(format!(
+            "tracking: dropped the {lost} oldest of the records that wait in {folder}, which may be {} or {} MiB; does \
+             `mlflow_tracking_uri` lead to a server that takes them?",
+            file::WAITING_LIMIT,
+            file::WAITING_LIMIT_BYTES >> 20
+        )),
+        Err(error) => told.warn(format!(
+            "tracking: failed to remove old local records from {folder}: {error}"
+        )),
     }
 }
 

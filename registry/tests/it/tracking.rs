@@ -422,7 +422,7 @@ async fn an_address_that_is_none_keeps_the_record() {
 }
 
 #[tokio::test]
-async fn delivered_records_are_removed_beyond_a_number_and_waiting_ones_never() {
+async fn delivered_records_are_removed_beyond_a_number() {
     let (wire, _) = mlflow::server();
     let home = tempfile::tempdir().unwrap();
     let there = destination(&wire, home.path(), LONG);

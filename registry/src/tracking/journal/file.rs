@@ -1,5 +1,6 @@
 //! One file for each local record, `<time>-<digest>.json`: replaced as a whole and never half written, locked by whoever
-//! delivers it. Delivered ones are kept without their artifacts, up to a number; those that wait are never removed.
+//! delivers it. Delivered ones are kept without their artifacts. Of those that are settled, and of those that wait, the
+//! newest are kept, up to a number, so that a server that is away for good costs no disk.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -16,8 +17,12 @@ use super::super::{Record, Tracked, Version};
 const SCHEMA: u32 = 1;
 /// The longest file that is read: artifacts are reports.
 const FILE_LIMIT_BYTES: u64 = 64 << 20;
-/// Delivered records that are kept.
-const DELIVERED_LIMIT: usize = 200;
+/// Records that are kept after they were delivered or refused.
+const SETTLED_LIMIT: usize = 200;
+/// Records that may wait.
+pub(super) const WAITING_LIMIT: usize = 200;
+/// Bytes of all records that wait: each command reads them.
+pub(super) const WAITING_LIMIT_BYTES: u64 = 32 << 20;
 /// Digits of the digest in a file's name.
 const DIGEST_DIGITS: usize = 12;
 /// Names that are tried when two records of one component are of the same millisecond.
@@ -161,25 +166,53 @@ fn claim(version: &Version) -> Option<(DetectorName, &'static str)> {
     Some((version.release.detector.clone(), version.alias?.as_str()))
 }
 
-/// Removes the oldest delivered records beyond the number that is kept.
-pub(super) fn prune(folder: &Path) -> io::Result<()> {
+/// Removes the oldest settled records beyond the number that is kept, and the oldest of those that wait beyond their limits;
+/// answers how many of the latter are lost. The newest always stays.
+pub(super) fn prune(folder: &Path) -> io::Result<usize> {
     let names = names(folder)?;
-    if names.len() <= DELIVERED_LIMIT {
-        return Ok(());
+    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |about| about.len());
+    let limit = SETTLED_LIMIT.min(WAITING_LIMIT);
+    let bytes: u64 = names.iter().map(|(_, path)| size(path)).sum();
+    if names.len() <= limit && bytes <= WAITING_LIMIT_BYTES {
+        return Ok(0);
     }
-    let delivered = names
-        .into_iter()
-        .filter(|(_, path)| read(path).is_ok_and(|text| matches!(text.state, State::Delivered(_))));
-    let delivered: Vec<_> = delivered.collect();
-    let surplus = delivered.len().saturating_sub(DELIVERED_LIMIT);
-    for (_, path) in delivered.into_iter().take(surplus) {
-        match fs::remove_file(&path) {
-            // Another command was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other?,
+    let (mut settled, mut waiting) = (Vec::new(), Vec::new());
+    for (_, path) in names {
+        match glance(&path).map(|glance| glance.state) {
+            Ok(State::Pending) => waiting.push((size(&path), path)),
+            Ok(_) => settled.push(path),
+            Err(_) => {}
         }
     }
-    Ok(())
+    let surplus = settled.len().saturating_sub(SETTLED_LIMIT);
+    for path in settled.iter().take(surplus) {
+        remove(path)?;
+    }
+    let mut bytes: u64 = waiting.iter().map(|(size, _)| size).sum();
+    let mut left = waiting.len();
+    let mut lost = 0;
+    for (size, path) in &waiting {
+        if left <= 1 || (left <= WAITING_LIMIT && bytes <= WAITING_LIMIT_BYTES) {
+            break;
+        }
+        left -= 1;
+        bytes -= size;
+        // Another command delivers it at this moment.
+        let Ok(_lock) = File::open(path).and_then(|file| lock(&file)) else {
+            continue;
+        };
+        remove(path)?;
+        lost += 1;
+    }
+    Ok(lost)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        // Another command was faster.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 impl Pending {

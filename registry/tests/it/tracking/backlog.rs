@@ -1,8 +1,8 @@
-//! Records that wait: in which order they are delivered, and what they may still move.
+//! Records that wait: in which order they are delivered, what they may still move, and how many there may be.
 
 use std::path::Path;
 
-use hodoscope_registry::tracking::{Alias, Destination, Record, Version, track};
+use hodoscope_registry::tracking::{Alias, Artifact, Destination, Record, Version, track};
 use hodoscope_release::Digest;
 
 use super::{LONG, destination, mlflow, pushing, training};
@@ -97,4 +97,37 @@ async fn a_record_that_fails_alone_is_tried_after_the_others() {
     let mlflow = mlflow.lock().unwrap();
     let names: Vec<&str> = mlflow.runs.iter().map(|run| run.name.as_str()).collect();
     assert_eq!(names, ["first", "waits", "stuck", "second"]);
+}
+
+/// Without a server for good: the newest wait, the oldest are dropped, and each command says so.
+#[tokio::test]
+async fn what_waits_is_bounded_in_number_and_bytes() {
+    let (wire, _) = mlflow::server();
+    let home = tempfile::tempdir().unwrap();
+    let there = nowhere(&wire, home.path());
+    track(&there, &training_of("first", 0)).await;
+    let files = || {
+        let entries = std::fs::read_dir(&there.folder).unwrap();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    let text = std::fs::read(&files()[0]).unwrap();
+    for copy in 0..205 {
+        let name = format!("20200101T000000.{copy:03}Z-copy.json");
+        std::fs::write(there.folder.join(name), &text).unwrap();
+    }
+    // 205 copies and two of today's are seven too many.
+    let told = track(&there, &training_of("second", 1)).await;
+    assert!(told.warnings[1].contains("the 7 oldest"), "{told:?}");
+    assert_eq!(files().len(), 200);
+    assert!(files()[0].ends_with("20200101T000000.007Z-copy.json"));
+
+    let mut large = training_of("large", 2);
+    large.artifacts = vec![Artifact::new("report.html", "x".repeat(20 << 20))];
+    assert_eq!(track(&there, &large).await.warnings.len(), 2);
+    large.ended_ms += 1;
+    let told = track(&there, &large).await;
+    assert!(told.warnings[1].contains("the 200 oldest"), "{told:?}");
+    assert_eq!(files().len(), 1);
 }
