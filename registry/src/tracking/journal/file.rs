@@ -83,9 +83,13 @@ pub(super) struct Held {
     pub(super) key: String,
     pub(super) path: PathBuf,
     text: Text,
-    /// Held until the record is settled; `None` where the file system knows no locks.
-    _lock: Option<File>,
+    /// Held until the record is settled.
+    _lock: Lock,
 }
+
+/// A lock on a file; `None` where the file system knows no locks.
+#[derive(Debug)]
+struct Lock(Option<File>);
 
 /// Writes a new record and holds it.
 pub(super) fn keep(folder: &Path, record: &Record) -> io::Result<Held> {
@@ -320,12 +324,38 @@ fn beside(folder: &Path, text: &Text) -> io::Result<tempfile::NamedTempFile> {
     Ok(beside)
 }
 
-/// Locks a file for this process: an error if another one holds it, `None` where the file system knows no locks.
-fn lock(file: &File) -> io::Result<Option<File>> {
+/// Locks a file for this process: an error if another one holds it.
+fn lock(file: &File) -> io::Result<Lock> {
     let own = file.try_clone()?;
     match own.try_lock() {
-        Ok(()) => Ok(Some(own)),
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+        Ok(()) => Ok(Lock(Some(own))),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            Ok(Lock(None))
+        }
         Err(error) => Err(error.into()),
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a child of this process that is being started has a copy of it.
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            let _ = file.unlock();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_though_a_copy_of_the_file_lives() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let held = lock(file.as_file()).unwrap();
+        let again = || lock(&File::open(file.path()).unwrap());
+        assert!(again().is_err());
+        drop(held);
+        again().unwrap();
     }
 }
