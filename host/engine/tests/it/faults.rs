@@ -8,10 +8,19 @@ use hodoscope_engine::{Deadline, Detector, Engine, EngineConfig, Fault, Limits};
 use crate::guests::{Guest, guest};
 use crate::{config, engine, engine_that_trusts, later, limits, rows, soon};
 
-/// Loads a guest that runs `code` at the trigger, triggers it, and asks it an ordinary question afterwards.
+/// Loads a guest that fails by itself at the trigger, triggers it, and asks it an ordinary question afterwards.
 fn trigger(guest: &Guest) -> Fault {
+    trigger_until(guest, later())
+}
+
+/// The same with a guest that has to be cut.
+fn cut(guest: &Guest) -> Fault {
+    trigger_until(guest, soon())
+}
+
+fn trigger_until(guest: &Guest, deadline: Deadline) -> Fault {
     let detector = engine().load(&guest.build()).unwrap();
-    let fault = triggered(&detector, soon());
+    let fault = triggered(&detector, deadline);
     assert_eq!(detector.score(&rows(&[1.0]), later()), Ok(vec![0.5]));
     assert_eq!(detector.stats().instances_live, 0);
     assert_eq!(detector.stats().faults[fault.kind()], 1);
@@ -31,11 +40,8 @@ fn cuts_loops_at_the_deadline() {
         "(loop $l (memory.copy (i32.const 4096) (i32.const 0) (i32.const 60000)) (br $l))",
         "(loop $l (drop (memory.grow (i32.const 0))) (br $l))",
     ] {
-        assert_eq!(
-            trigger(&guest().on_trigger(code)),
-            Fault::Deadline,
-            "{code}"
-        );
+        let guest = guest().on_trigger(code);
+        assert_eq!(cut(&guest), Fault::Deadline, "{code}");
     }
 }
 
@@ -46,7 +52,7 @@ fn cuts_recursion_that_never_ends() {
     let guest = guest()
         .with("items", items)
         .on_trigger("(drop (call $r (i32.const 1)))");
-    assert_eq!(trigger(&guest), Fault::Deadline);
+    assert_eq!(cut(&guest), Fault::Deadline);
 }
 
 #[test]
@@ -64,7 +70,7 @@ fn cuts_loops_outside_of_the_function_that_was_called() {
         .with("items", "(global $marked (mut i32) (i32.const 0))")
         .on_trigger(marked)
         .with("post", "(if (global.get $marked) (then (loop $l (br $l))))");
-    assert_eq!(trigger(&guest), Fault::Deadline);
+    assert_eq!(cut(&guest), Fault::Deadline);
 }
 
 #[test]

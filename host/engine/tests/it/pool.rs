@@ -53,7 +53,7 @@ fn two_looping_guests_do_not_keep_a_good_one_from_answering() {
     let mut answered = 0;
     for _ in 0..20 {
         for detector in &loops {
-            cut.extend(submit(detector, 777.0, after(100)).ok());
+            cut.extend(submit(detector, 777.0, after(1000)).ok());
         }
         let answer = submit(&good, 1.0, later()).unwrap().recv().unwrap();
         assert_eq!(answer, Ok(Answer::Scores(vec![0.5])));
@@ -67,7 +67,9 @@ fn two_looping_guests_do_not_keep_a_good_one_from_answering() {
     }
     assert!(good.stats().faults.values().all(|count| *count == 0));
     for detector in &loops {
-        assert!(detector.stats().faults["deadline"] >= 1);
+        let faults = detector.stats().faults;
+        // One that waits for its turn for as long as it may run has expired.
+        assert!(faults["deadline"] + faults["expired"] >= 1, "{faults:?}");
     }
 }
 
@@ -82,8 +84,10 @@ fn a_full_queue_refuses_at_once_and_says_when_to_retry() {
     let detector = engine.load(&guest().on_trigger(LOOP).build()).unwrap();
     let mut waiting = Vec::new();
     let mut refused = 0;
-    for _ in 0..10 {
-        match submit(&detector, 777.0, after(300)) {
+    for call in 0..10 {
+        // The first outlives those that wait behind it.
+        let deadline = after(if call == 0 { 5000 } else { 1000 });
+        match submit(&detector, 777.0, deadline) {
             Ok(answer) => waiting.push(answer),
             Err(fault) => {
                 assert_eq!(fault.kind(), "queue_full");

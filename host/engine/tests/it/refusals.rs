@@ -1,5 +1,7 @@
 //! Owns what the gate refuses, and that it says what was found and what to do.
 
+use std::time::Duration;
+
 use hodoscope_engine::{Engine, EngineConfig, Limits, Outcome, Refusal, RefusalKind};
 
 use crate::guests::{DESCRIPTION, Guest, guest, with_section};
@@ -7,7 +9,9 @@ use crate::{config, engine, later, limits, rows};
 
 /// Loads `component`, which must be refused as `kind` with `found` in the text.
 fn refused(component: &[u8], kind: RefusalKind, found: &str) -> Refusal {
-    let refusal = match engine().load(component) {
+    let slow = found == "deadline";
+    let engine = if slow { impatient() } else { engine() };
+    let refusal = match engine.load(component) {
         Err(refusal) => refusal,
         Ok(detector) => panic!("accepted: {:?}", detector.report()),
     };
@@ -15,8 +19,19 @@ fn refused(component: &[u8], kind: RefusalKind, found: &str) -> Refusal {
     assert!(refusal.found.contains(found), "{found}: {refusal}");
     assert!(!refusal.fix.is_empty() && !refusal.supported.is_empty());
     // Only what ran out of time may pass at another try.
-    assert_eq!(refusal.slow, found == "deadline", "{refusal}");
+    assert_eq!(refusal.slow, slow, "{refusal}");
     refusal
+}
+
+/// An engine that soon ends loops at the gate.
+fn impatient() -> Engine {
+    let limits = Limits {
+        gate_call: Duration::from_secs(1),
+        // What bounds `describe`.
+        gate_total: Duration::from_secs(10),
+        ..limits()
+    };
+    Engine::new(EngineConfig { limits, ..config() }).unwrap()
 }
 
 #[test]
