@@ -15,14 +15,20 @@ use crate::commands::simulate::{Address, Connection};
 /// The ports people know; others are taken if these are in use.
 const PORTS: [u16; 2] = [8080, 8081];
 /// A host that is not ready by then has a reason, which its log tells.
-const PATIENCE: Duration = Duration::from_secs(20);
-const CALL: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(120);
+const CALL: Duration = Duration::from_secs(30);
+/// What of the traffic lies in the store, was dropped, and still waits.
+const KEPT: &str = "hodoscope_capture_rows_total";
+const DROPPED: &str = "hodoscope_capture_dropped_rows_total";
+const WAITING: &str = "hodoscope_capture_backlog_files";
 
 /// A running host.
 pub(super) struct Host {
     child: Child,
     data: SocketAddr,
     admin: SocketAddr,
+    /// Rows that were sent to it.
+    sent: f64,
 }
 
 impl Host {
@@ -39,7 +45,12 @@ impl Host {
             .stderr(Stdio::from(log))
             .spawn()
             .context("failed to start `hodoscope serve`")?;
-        let mut host = Self { child, data, admin };
+        let mut host = Self {
+            child,
+            data,
+            admin,
+            sent: 0.0,
+        };
         let path = format!("/v1/detectors/{detector}");
         host.wait_until(&path, "it serves the detector", |answer| {
             answer.get("digest").is_some_and(Value::is_string)
@@ -79,20 +90,36 @@ impl Host {
         path: &str,
         body: &str,
     ) -> anyhow::Result<Value> {
-        let address: Address = self.url().parse().map_err(anyhow::Error::msg)?;
-        let mut connection = Connection::new(address, CALL);
-        let answer = connection
-            .call(method, path, Bytes::from(body.to_owned()))
-            .await;
-        let (status, body) =
-            answer.map_err(|no_answer| anyhow::anyhow!("no answer: {}", no_answer.kind()))?;
-        if !status.is_success() {
-            bail!(
-                "{path} answered {status}: {}",
-                String::from_utf8_lossy(&body)
-            );
-        }
+        let body = ask(&self.url(), method, path, body).await?;
         Ok(serde_json::from_slice(&body)?)
+    }
+
+    /// Notes that rows were sent, which [`Self::captured`] then awaits.
+    pub(super) fn sent(&mut self, rows: f64) {
+        self.sent += rows;
+    }
+
+    /// Waits until every row that was sent is captured and put into the store, however busy the machine is.
+    pub(super) async fn captured(&self) -> anyhow::Result<()> {
+        let admin = format!("http://{}", self.admin);
+        let started = Instant::now();
+        let mut every = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            every.tick().await;
+            let metrics = ask(&admin, Method::GET, "/metrics", "").await?;
+            let metrics = String::from_utf8_lossy(&metrics);
+            let rows = sum(&metrics, KEPT) + sum(&metrics, DROPPED);
+            let waiting = sum(&metrics, WAITING);
+            if rows >= self.sent && waiting == 0.0 {
+                return Ok(());
+            }
+            if started.elapsed() > PATIENCE {
+                bail!(
+                    "{rows} of {} rows are captured, and {waiting} files wait",
+                    self.sent
+                );
+            }
+        }
     }
 
     /// The data port.
@@ -143,6 +170,33 @@ impl Drop for Host {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+async fn ask(url: &str, method: Method, path: &str, body: &str) -> anyhow::Result<Bytes> {
+    let address: Address = url.parse().map_err(anyhow::Error::msg)?;
+    let mut connection = Connection::new(address, CALL);
+    let body = Bytes::from(body.to_owned());
+    let answer = connection.call(method, path, body).await;
+    let (status, body) =
+        answer.map_err(|no_answer| anyhow::anyhow!("no answer: {}", no_answer.kind()))?;
+    if !status.is_success() {
+        bail!(
+            "{path} answered {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
+    }
+    Ok(body)
+}
+
+/// The sum of a metric over its labels, in Prometheus' text form.
+fn sum(metrics: &str, name: &str) -> f64 {
+    let samples = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(name))
+        .filter(|rest| rest.starts_with(['{', ' ']));
+    samples
+        .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
 }
 
 fn free_ports() -> anyhow::Result<[SocketAddr; 2]> {

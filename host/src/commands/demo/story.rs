@@ -2,8 +2,10 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
+use hodoscope_release::window::WindowName;
 use hyper::Method;
 use serde_json::Value;
 
@@ -19,9 +21,13 @@ const BATCH: u32 = 16;
 const DRIFT_AT: usize = 4;
 const DRIFT_GROWS: usize = 2;
 /// How long the drifting stream lasts: three windows after drift has grown, wherever windows begin.
-const STREAM: usize = 15;
-/// How long other streams last: four windows.
-const CALM: usize = 9;
+const STREAM: u64 = 15;
+/// How long other streams last: three whole windows, wherever they begin.
+const CALM: u64 = 9;
+/// The length of a window, as in the settings below.
+const WINDOW: u64 = 2;
+/// How long a stream goes on after the swap was seen.
+const AFTER_SWAP: Duration = Duration::from_secs(2);
 /// Swaps under load; an even number ends where it began.
 const SWAPS: u32 = 20;
 /// What `promote`, `drift` and Argo CD work on, in the folder of the demo.
@@ -46,12 +52,12 @@ pub(super) async fn tell(shell: &Shell) -> anyhow::Result<Host> {
     first_release(shell)?;
     deliver_first(shell)?;
     let mut host = serve(shell).await?;
-    score(shell, &host).await?;
-    calm(shell)?;
-    drift(shell)?;
-    propose(shell)?;
+    score(shell, &mut host).await?;
+    calm(shell, &mut host).await?;
+    let window = drift(shell, &mut host).await?;
+    propose(shell, &window)?;
     merge_under_load(shell, &mut host).await?;
-    settled(shell)?;
+    settled(shell, &mut host).await?;
     swap_under_load(shell)?;
     roll_back(shell, &mut host).await?;
     Ok(host)
@@ -138,7 +144,7 @@ async fn serve(shell: &Shell) -> anyhow::Result<Host> {
     Ok(host)
 }
 
-async fn score(shell: &Shell, host: &Host) -> anyhow::Result<()> {
+async fn score(shell: &Shell, host: &mut Host) -> anyhow::Result<()> {
     shell.step(
         7,
         "Score a normal row, and one with a hot, shaking bearing.",
@@ -151,6 +157,7 @@ async fn score(shell: &Shell, host: &Host) -> anyhow::Result<()> {
     let hot = host
         .call(Method::POST, "/v1/detectors/pump/score?explain=true", HOT)
         .await?;
+    host.sent(2.0);
     let verdict = |answer: &Value| answer.pointer("/anomalies/0").and_then(Value::as_bool);
     let reason = |place: usize| text(&hot, &format!("/explanations/0/features/{place}/feature"));
     shell.say(&format!(
@@ -171,14 +178,40 @@ async fn score(shell: &Shell, host: &Host) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn calm(shell: &Shell) -> anyhow::Result<()> {
-    shell.step(8, "Stream a week of telemetry, and let the scheduled job look at it: nothing drifts, nothing is proposed.");
+/// Streams telemetry and waits until all of it is captured. Gives what the stream says, and the last window that lies
+/// within the stream as a whole: on a slow machine the next may have begun before the job looks.
+async fn stream(
+    shell: &Shell,
+    host: &mut Host,
+    seconds: u64,
+    how: &str,
+) -> anyhow::Result<(Value, WindowName)> {
+    let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     let summary = shell.run(&format!(
-        "simulate --detector pump --rate {RATE} --batch {BATCH} --duration {CALM} --seed 5"
+        "simulate --detector pump --rate {RATE} --batch {BATCH} --duration {seconds} {how}"
     ))?;
     no_failures(&summary)?;
-    let answer = shell.run("drift --detector pump --retrain --propose")?;
-    verdict(shell, &answer, &["stable"])?;
+    host.sent(number(&summary, "/rows")?);
+    host.captured().await?;
+    let last = (began.as_secs() + seconds).saturating_sub(WINDOW);
+    Ok((summary, WindowName::holding(last, WINDOW)))
+}
+
+/// What the scheduled job runs, for the windows up to this one.
+fn look(shell: &Shell, window: &WindowName) -> anyhow::Result<Value> {
+    shell.run(&format!(
+        "drift --detector pump --retrain --propose --window {window}"
+    ))
+}
+
+/// Nothing drifts. A machine that stalls moves rows of one window into the next, which is then watched.
+const CALM_VERDICTS: [&str; 2] = ["stable", "watching"];
+
+async fn calm(shell: &Shell, host: &mut Host) -> anyhow::Result<()> {
+    shell.step(8, "Stream a week of telemetry, and let the scheduled job look at it: nothing drifts, nothing is proposed.");
+    let (_, window) = stream(shell, host, CALM, "--seed 5").await?;
+    let answer = look(shell, &window)?;
+    verdict(shell, &answer, &CALM_VERDICTS)?;
     ensure!(
         answer.pointer("/0/proposal").is_some_and(Value::is_null),
         "something was proposed without drift: {answer}"
@@ -210,18 +243,15 @@ fn verdict(shell: &Shell, answer: &Value, wanted: &[&str]) -> anyhow::Result<()>
     Ok(())
 }
 
-fn drift(shell: &Shell) -> anyhow::Result<()> {
+async fn drift(shell: &Shell, host: &mut Host) -> anyhow::Result<WindowName> {
     shell.step(
         9,
         &format!("Stream on. At second {DRIFT_AT} the pumps begin to wear: no fault, but new."),
     );
-    let summary = shell.run(&format!(
-        "simulate --detector pump --rate {RATE} --batch {BATCH} --duration {STREAM} --drift-at {DRIFT_AT} --drift-ramp \
-         {DRIFT_GROWS} --seed 2"
-    ))?;
-    no_failures(&summary)?;
+    let how = format!("--drift-at {DRIFT_AT} --drift-ramp {DRIFT_GROWS} --seed 2");
+    let (summary, window) = stream(shell, host, STREAM, &how).await?;
     let before = false_alarms(&summary, 0..DRIFT_AT)?;
-    let after = false_alarms(&summary, DRIFT_AT + DRIFT_GROWS..STREAM)?;
+    let after = false_alarms(&summary, DRIFT_AT + DRIFT_GROWS..STREAM as usize)?;
     shell.say(&format!(
         "    {:.0} rows, p99 {:.1} ms, 0 failed. False alarms: {} before drift, {} after.",
         number(&summary, "/rows")?,
@@ -239,15 +269,15 @@ fn drift(shell: &Shell) -> anyhow::Result<()> {
         "drift raised no false alarms: {}",
         percent(after)
     );
-    Ok(())
+    Ok(window)
 }
 
-fn propose(shell: &Shell) -> anyhow::Result<()> {
+fn propose(shell: &Shell, window: &WindowName) -> anyhow::Result<()> {
     shell.step(
         10,
         "The scheduled job looks again: it retrains on the new rows, lets the candidate through the gates, and proposes it.",
     );
-    let answer = shell.run("drift --detector pump --retrain --propose")?;
+    let answer = look(shell, window)?;
     verdict(shell, &answer, &["drifted"])?;
     let version = text(&answer, "/0/candidate/version")?;
     ensure!(version == "1.1.0", "the candidate is {version}, not 1.1.0");
@@ -276,16 +306,7 @@ fn propose(shell: &Shell) -> anyhow::Result<()> {
         "the candidate is no better: {}",
         percent(new)
     );
-    // Of the same window, since another may be complete by now: that would be news, and update the pull request.
-    let window = answer
-        .pointer("/0/report/windows")
-        .and_then(Value::as_array)
-        .and_then(|windows| windows.last())
-        .context("the report has no windows")?;
-    let again = shell.run(&format!(
-        "drift --detector pump --retrain --propose --window {}",
-        text(window, "/window")?
-    ))?;
+    let again = look(shell, window)?;
     proposed(shell, &again, "/0/proposal", "unchanged")
 }
 
@@ -295,7 +316,7 @@ async fn merge_under_load(shell: &Shell, host: &mut Host) -> anyhow::Result<()> 
         "A person reads the evidence and merges, while requests run.",
     );
     let line = format!(
-        "simulate --detector pump --rate {RATE} --batch {BATCH} --duration {CALM} --drift-at 0 --drift-ramp 0 --seed 3"
+        "simulate --detector pump --rate {RATE} --batch {BATCH} --drift-at 0 --drift-ramp 0 --seed 3"
     );
     shell.show(&format!("{line} &"));
     let mut stream = shell
@@ -320,11 +341,16 @@ async fn merge_under_load(shell: &Shell, host: &mut Host) -> anyhow::Result<()> 
         "    swapped after {:.0} ms",
         took.as_secs_f64() * 1e3
     ));
+    tokio::time::sleep(AFTER_SWAP).await;
+    let pid = rustix::process::Pid::from_child(&stream);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT)
+        .context("failed to end the stream")?;
     for line in lines {
         shell.say(&format!("    {}", line?));
     }
     let summary = finished(stream)?;
     no_failures(&summary)?;
+    host.sent(number(&summary, "/rows")?);
     let rate = |version: &str| {
         number(
             &summary,
@@ -345,17 +371,13 @@ async fn merge_under_load(shell: &Shell, host: &mut Host) -> anyhow::Result<()> 
 }
 
 /// The same wear goes on, and the job looks once more.
-fn settled(shell: &Shell) -> anyhow::Result<()> {
+async fn settled(shell: &Shell, host: &mut Host) -> anyhow::Result<()> {
     shell.step(
         12,
         "The wear goes on, and the job looks once more: to the new release it is normal.",
     );
-    let summary = shell.run(&format!(
-        "simulate --detector pump --rate {RATE} --batch {BATCH} --duration {CALM} --drift-at 0 --drift-ramp 0 --seed 6"
-    ))?;
-    no_failures(&summary)?;
-    let answer = shell.run("drift --detector pump --retrain --propose")?;
-    verdict(shell, &answer, &["stable"])
+    let (_, window) = stream(shell, host, CALM, "--drift-at 0 --drift-ramp 0 --seed 6").await?;
+    verdict(shell, &look(shell, &window)?, &CALM_VERDICTS)
 }
 
 fn swap_under_load(shell: &Shell) -> anyhow::Result<()> {
@@ -395,7 +417,7 @@ async fn roll_back(shell: &Shell, host: &mut Host) -> anyhow::Result<()> {
         "    pump@1.0.0 serves again after {:.0} ms",
         took.as_secs_f64() * 1e3
     ));
-    shell.run("status --wait 10")?;
+    shell.run("status --wait 60")?;
     Ok(())
 }
 
