@@ -15,7 +15,7 @@ mod text;
 mod words;
 
 pub use judge::{JudgeError, Reference, judge};
-pub use merge::{MergeError, MergedWindow, merge};
+pub use merge::{MergeError, MergedWindow, Merging, merge};
 pub use page::{Cell, Section, page, page_after};
 pub use report::{
     AlertRate, Comparison, DriftReport, Effects, FeatureDrift, Floors, Policy, Problem, Quality,

@@ -1,6 +1,8 @@
 //! The parts that hosts wrote of a window, added up. Counts on other edges, of another release or of another window are
 //! refused: a sum of those would look like drift.
 
+use std::collections::HashSet;
+
 use hodoscope_release::window::{Counts, OtherEdges, ShadowCounts, WindowName, WindowPart};
 use hodoscope_release::{DetectorName, Digest, Version};
 
@@ -63,8 +65,8 @@ pub enum MergeError {
         /// The difference.
         reason: String,
     },
-    /// Two parts of one name differ.
-    #[error("part {part} is there twice with different counts")]
+    /// Two parts have one name.
+    #[error("part {part} is there twice")]
     Twice {
         /// Host, boot and sequence.
         part: String,
@@ -75,26 +77,47 @@ pub enum MergeError {
 pub fn merge(parts: &[WindowPart]) -> Result<MergedWindow, MergeError> {
     let mut sorted: Vec<&WindowPart> = parts.iter().collect();
     sorted.sort_by_key(|part| (&part.host, &part.boot, part.sequence));
-    let mut merged: Option<MergedWindow> = None;
+    let mut merging = Merging::default();
     let mut last: Option<&WindowPart> = None;
     for part in sorted {
-        if last.is_some_and(|last| place(last) == place(part)) {
-            match last == Some(part) {
-                true => continue,
-                false => return Err(MergeError::Twice { part: place(part) }),
-            }
+        if last != Some(part) {
+            merging.add(part)?;
         }
         last = Some(part);
-        match &mut merged {
-            None => merged = Some(first(part)),
+    }
+    merging.finish().ok_or(MergeError::Nothing)
+}
+
+/// Adds up parts as they come and keeps none of them: what a day of many hosts takes is one window and the parts' names.
+#[derive(Debug, Default)]
+pub struct Merging {
+    merged: Option<MergedWindow>,
+    places: HashSet<String>,
+}
+
+impl Merging {
+    /// Adds a part. Each host, boot and sequence may come once.
+    pub fn add(&mut self, part: &WindowPart) -> Result<(), MergeError> {
+        let place = place(part);
+        if self.places.contains(&place) {
+            return Err(MergeError::Twice { part: place });
+        }
+        match &mut self.merged {
+            None => self.merged = Some(first(part)),
             Some(merged) => add(merged, part)?,
         }
+        self.places.insert(place);
+        Ok(())
     }
-    let mut merged = merged.ok_or(MergeError::Nothing)?;
-    if merged.rows > 0 {
-        merged.sample_fraction = merged.sampled_rows as f64 / merged.rows as f64;
+
+    /// The whole; nothing without a part.
+    pub fn finish(self) -> Option<MergedWindow> {
+        let mut merged = self.merged?;
+        if merged.rows > 0 {
+            merged.sample_fraction = merged.sampled_rows as f64 / merged.rows as f64;
+        }
+        Some(merged)
     }
-    Ok(merged)
 }
 
 fn place(part: &WindowPart) -> String {

@@ -192,10 +192,15 @@ impl Tap {
             return;
         }
         let limit = self.limit.load(Ordering::Relaxed);
-        let granted = self.granted.fetch_add(wanted, Ordering::Relaxed);
+        // In one step: the collector starts the count anew at any moment.
+        let granted = self
+            .granted
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |granted| {
+                Some(granted.max(limit.min(granted.saturating_add(wanted))))
+            });
+        let (Ok(granted) | Err(granted)) = granted;
         let room = limit.saturating_sub(granted).min(wanted);
         if room < wanted {
-            self.granted.fetch_sub(wanted - room, Ordering::Relaxed);
             self.over_limit.fetch_add(wanted - room, Ordering::Relaxed);
             let rows = usize::try_from(room).unwrap_or(0);
             let dropped = (taken.rows.len() - rows) * row_bytes(width, request);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use hodoscope_registry::capture::{CaptureKey, CaptureStore};
 use hodoscope_registry::{StoreError, StoreLocation, StoreOptions};
 use hodoscope_release::DetectorName;
@@ -25,6 +26,8 @@ use crate::telemetry::CaptureMeters;
 const PUT_DEADLINE: Duration = Duration::from_secs(30);
 /// How long one verdict may take to read.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
+/// Verdicts that are read at the same time.
+const READ_AT_ONCE: usize = 8;
 /// The pause after a failed put; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -255,30 +258,33 @@ impl Worker {
             .collect()
     }
 
-    /// Reads the last verdicts of these detectors.
+    /// Reads the last verdicts of these detectors. One that cannot be read keeps no other from being read.
     async fn ask(&self, names: &BTreeSet<DetectorName>) {
         if names.is_empty() {
             return;
         }
-        let asking = async {
-            let store = self.open().await?;
-            for name in names {
-                match store
-                    .get(&CaptureKey::verdict(name), VERDICT_LIMIT_BYTES)
-                    .await
-                {
-                    Ok(bytes) => self.learn(name, &bytes),
-                    Err(error) if error.is_missing() => {}
-                    Err(error) => return Err(error),
-                }
+        let store = match timeout(READ_DEADLINE, self.open()).await {
+            Ok(Ok(store)) => store,
+            Ok(Err(error)) => return warn!("failed to read drift verdicts: {error}"),
+            Err(_) => {
+                return warn!(
+                    "{} did not open within {READ_DEADLINE:?}; drift verdicts were not read",
+                    self.location
+                );
             }
-            Ok(())
         };
-        match timeout(READ_DEADLINE, asking).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!("failed to read a drift verdict: {error}"),
-            Err(_) => debug!("no answer about drift verdicts in {READ_DEADLINE:?}"),
-        }
+        let read = async |name: &DetectorName| {
+            let key = CaptureKey::verdict(name);
+            match timeout(READ_DEADLINE, store.get(&key, VERDICT_LIMIT_BYTES)).await {
+                Ok(Ok(bytes)) => self.learn(name, &bytes),
+                Ok(Err(error)) if error.is_missing() => {}
+                Ok(Err(error)) => warn!("failed to read the drift verdict of {name}: {error}"),
+                Err(_) => warn!("no drift verdict of {name} within {READ_DEADLINE:?}"),
+            }
+        };
+        futures_util::stream::iter(names)
+            .for_each_concurrent(READ_AT_ONCE, read)
+            .await;
     }
 
     fn learn(&self, name: &DetectorName, bytes: &[u8]) {

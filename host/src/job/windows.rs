@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
-use hodoscope_drift::{MergedWindow, merge};
+use hodoscope_drift::{MergedWindow, Merging};
 use hodoscope_registry::capture::CaptureKey;
 use hodoscope_release::window::{Counts, WindowName, WindowPart, uniform_edges};
 
@@ -22,10 +22,7 @@ pub(super) async fn load(
 ) -> anyhow::Result<Vec<MergedWindow>> {
     let mut windows = Vec::new();
     for name in names {
-        let parts = parts(job, champion, name).await?;
-        if !parts.is_empty() {
-            windows.push(merge(&parts)?);
-        }
+        windows.extend(merged(job, champion, name).await?);
     }
     if let Some(last) = names.last()
         && windows.last().is_none_or(|window| window.window != *last)
@@ -35,25 +32,26 @@ pub(super) async fn load(
     Ok(windows)
 }
 
-async fn parts(
+/// Adds up the parts while they are read: those of a day and a hundred hosts are gigabytes.
+async fn merged(
     job: &Job<'_>,
     champion: &Champion,
     window: &WindowName,
-) -> anyhow::Result<Vec<WindowPart>> {
+) -> anyhow::Result<Option<MergedWindow>> {
     let prefix = CaptureKey::parts_of(&champion.entry.detector, Some(window));
     let listed = job.capture.list(&prefix).await?;
     let mut read = futures_util::stream::iter(&listed)
         .map(async |file| (file, job.capture.get(&file.key, PART_LIMIT_BYTES).await))
         .buffered(AT_ONCE);
-    let mut parts = Vec::new();
+    let mut merging = Merging::default();
     while let Some((file, bytes)) = read.next().await {
         let part: WindowPart = serde_json::from_slice(&bytes?)
             .with_context(|| format!("{} in {} does not parse", file.key, job.capture))?;
         if part.digest == champion.entry.digest {
-            parts.push(part);
+            merging.add(&part)?;
         }
     }
-    Ok(parts)
+    Ok(merging.finish())
 }
 
 fn empty(job: &Job<'_>, champion: &Champion, window: &WindowName) -> MergedWindow {
