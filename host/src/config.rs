@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hodoscope_registry::StoreLocation;
-use hodoscope_release::{ChannelName, Digest};
+use hodoscope_release::{ChannelName, DetectorName, Digest};
 use serde::Serialize;
 
 pub use capture::CaptureSettings;
@@ -44,6 +44,8 @@ pub struct Config {
     pub engine: EngineSettings,
     /// What is captured of traffic.
     pub capture: CaptureSettings,
+    /// The folder with the rows that owners of detectors want flagged or passed.
+    pub expectations_dir: PathBuf,
     /// Where trainings and releases are recorded.
     pub tracking: TrackingSettings,
     /// What is logged, and how.
@@ -179,6 +181,11 @@ impl Config {
             roster: RosterSettings::read(&mut read),
             engine: EngineSettings::read(&mut read, &home),
             capture: CaptureSettings::read(&mut read, &home),
+            expectations_dir: read.path(
+                "expectations",
+                home.join("expectations"),
+                "the folder with <detector>.csv: rows that a retrained release must flag or pass",
+            ),
             tracking: TrackingSettings::read(&mut read),
             log: LogSettings::read(&mut read),
             home,
@@ -186,6 +193,11 @@ impl Config {
         };
         let shown = read.finish()?;
         Ok(Self { shown, ..config })
+    }
+
+    /// The file with the rows that the owner of a detector wants flagged or passed; it need not exist.
+    pub fn expectations(&self, detector: &DetectorName) -> PathBuf {
+        self.expectations_dir.join(format!("{detector}.csv"))
     }
 }
 

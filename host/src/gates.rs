@@ -7,6 +7,7 @@ mod chance;
 mod conformance;
 mod cost;
 mod expectations;
+mod first;
 mod injected;
 mod random;
 mod shadow;
@@ -22,6 +23,8 @@ use hodoscope_release::window::ShadowCounts;
 
 use crate::evidence::Frame;
 use crate::retrain::Halves;
+
+pub use first::first;
 
 /// The column of an owner's rows that says what must come of them: `flag` or `pass`.
 pub const EXPECT_COLUMN: &str = "hodoscope.expect";
@@ -40,8 +43,8 @@ pub struct Inputs<'a> {
     pub held_out: &'a Frame,
     /// What is known of the held-out rows: 0 normal, NaN unknown, everything else an anomaly.
     pub labels: Option<&'a [f64]>,
-    /// The rows of the last clean window; none: the held-out rows stand in.
-    pub window: Option<&'a Frame>,
+    /// Rows that the threshold was not set on either; none: the held-out rows stand in.
+    pub unseen: Option<&'a Frame>,
     /// A table of rows that the owner wants flagged or passed ([`EXPECT_COLUMN`]); it need not exist.
     pub expectations: Option<&'a Path>,
     /// How forests of the two halves of the data get on; retraining measures it.
@@ -55,6 +58,11 @@ pub struct Inputs<'a> {
     pub limits: &'a Limits,
     /// The gates' limits.
     pub policy: &'a GatePolicy,
+}
+
+/// The gate for what a shadow of a candidate counted after the candidate was measured.
+pub fn shadow(counts: &ShadowCounts, policy: &GatePolicy) -> Gate {
+    shadow::judge(counts, policy)
 }
 
 /// The share of rows that alerts where nobody said how many shall.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use hodoscope_drift::DriftReport;
-use hodoscope_release::evidence::{self, Decision, Evidence, LABEL_NEEDS_HUMAN};
+use hodoscope_release::evidence::{self, Decision, Evidence, LABEL_FIRST, LABEL_NEEDS_HUMAN};
 use hodoscope_release::{ChannelName, DetectorChannel, DetectorName, IndexEntry, Pin};
 
 use crate::commands::Context;
@@ -38,6 +38,30 @@ pub struct Words<'a> {
     pub why: Option<&'a str>,
 }
 
+/// What a pull request about a release wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// The release.
+    pub entry: &'a IndexEntry,
+    /// What the channel wants of the detector now.
+    pub before: Option<&'a DetectorChannel>,
+    /// What was measured just now; else the evidence in the store counts.
+    pub evidence: Option<&'a Evidence>,
+    /// Why, in a person's words.
+    pub why: Option<&'a str>,
+    /// For which part of the calls, if not for all.
+    pub trial: Option<&'a Trial>,
+}
+
+/// A release beside the one that answers.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// What becomes of it, for instance "as a canary for 10 % of the calls".
+    pub what: String,
+    /// The command that ends it.
+    pub undo: String,
+}
+
 /// What a pull request says of a release.
 #[derive(Debug)]
 pub struct Told {
@@ -49,14 +73,10 @@ pub struct Told {
     pub draft: bool,
 }
 
-/// The text of a promotion asked for by a person: the evidence that lies beside the release in the store. Evidence that was
-/// measured against another release than the one that answers now is shown as such, and a person must look.
-pub fn told(
-    context: &Context,
-    entry: &IndexEntry,
-    before: Option<&DetectorChannel>,
-    why: Option<&str>,
-) -> anyhow::Result<Told> {
+/// The text of a promotion: the evidence that lies beside the release in the store, or was measured just now. Evidence that
+/// was measured against another release than the one that answers now is shown as such, and a person must look.
+pub fn told(context: &Context, wish: &Wish<'_>) -> anyhow::Result<Told> {
+    let (entry, before) = (wish.entry, wish.before);
     let documents = context.block_on(async {
         let store = releases::open_store(&context.config).await?;
         let mut found = Vec::new();
@@ -83,19 +103,24 @@ pub fn told(
         before,
         plots: &plots,
         report: place.as_deref(),
-        why,
+        why: wish.why,
     };
-    let Some(evidence) = evidence else {
-        return Ok(unmeasured(entry, &words));
+    let undo = match wish.trial {
+        Some(trial) => trial.undo.clone(),
+        None => way_back(detector, words.channel, before.is_some()),
     };
-    let evidence: Evidence = serde_json::from_slice(&evidence).with_context(|| {
-        format!(
-            "the evidence of {detector} {} does not parse",
-            entry.version
-        )
-    })?;
+    let evidence = match (wish.evidence, evidence) {
+        (Some(evidence), _) => evidence.clone(),
+        (None, Some(stored)) => serde_json::from_slice(&stored).with_context(|| {
+            format!(
+                "the evidence of {detector} {} does not parse",
+                entry.version
+            )
+        })?,
+        (None, None) => return Ok(unmeasured(wish, &words, &undo)),
+    };
     let mut told = Told {
-        body: body(&evidence, &words),
+        body: body(&evidence, &words, wish.trial, &undo),
         labels: Vec::new(),
         draft: false,
     };
@@ -159,21 +184,30 @@ pub fn way_back(detector: &DetectorName, channel: &ChannelName, had_one: bool) -
 }
 
 /// The text about a release without evidence.
-fn unmeasured(entry: &IndexEntry, words: &Words<'_>) -> Told {
+fn unmeasured(wish: &Wish<'_>, words: &Words<'_>, undo: &str) -> Told {
+    let entry = wish.entry;
     let (detector, version) = (&entry.detector, &entry.version);
+    let part = wish.trial.map(|trial| format!(" {}", trial.what));
     let what = format!(
-        "**{detector} {version}** (`{}`, {} KiB) in **{}**, asked for by hand.\n\n**No evidence lies beside this release**: \
-         nobody measured it against the one that answers now.",
+        "**{detector} {version}** (`{}`, {} KiB){} in **{}**, asked for by hand.\n\n**No evidence lies beside this release**: \
+         nobody measured it{}.",
         entry.digest,
         entry.size_bytes.div_ceil(1024),
-        words.channel
+        part.unwrap_or_default(),
+        words.channel,
+        match words.before {
+            Some(_) => " against the one that answers now",
+            None => ", and it carries no golden rows to measure it on",
+        }
     );
-    let undo = way_back(detector, words.channel, words.before.is_some());
     let mut told = Told {
-        body: plain(detector, words, &what, &undo),
+        body: plain(detector, words, &what, undo),
         labels: Vec::new(),
         draft: false,
     };
+    if words.before.is_none() {
+        told.labels.push(LABEL_FIRST.to_owned());
+    }
     told.need_a_person();
     told
 }

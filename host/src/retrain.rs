@@ -38,7 +38,7 @@ pub struct RetrainPolicy {
     /// Of several equal rows the trees are shown one, unless more than this share of the rows would go: then the features
     /// have few values by nature, and equal rows are no copies. 0 keeps all, 1 always drops.
     pub drop_copies_up_to: f64,
-    /// More rows than this are thinned out by a hash of their number.
+    /// More rows than this are thinned out by a hash of their values.
     pub most_rows: usize,
     /// Fewer rows than this are refused.
     pub least_rows: usize,
@@ -81,6 +81,8 @@ pub struct Retrained {
     pub provenance: Provenance,
     /// Rows that no tree saw, as they came.
     pub held_out: Frame,
+    /// Rows that neither the trees nor the threshold saw; empty if there were too few.
+    pub unseen: Frame,
     /// What is known of the held-out rows: 0 normal, NaN unknown; none if the files have no labels.
     pub labels: Option<Vec<f64>>,
     /// How forests of the older and of the newer half get on with each other's rows; none if there are too few.
@@ -178,6 +180,7 @@ pub fn retrain(
         data,
         provenance,
         held_out: divided.held_out,
+        unseen: divided.unseen,
         labels: divided.labels,
         halves,
         sisters,
@@ -215,7 +218,7 @@ fn provenance(
 /// Which rows became what.
 fn account(data: &mut Data, parts: &rows::Parts) {
     data.rows_used = parts.trees.rows() as u64;
-    data.rows_held_out = parts.held_out.rows() as u64;
+    data.rows_held_out = (parts.held_out.rows() + parts.unseen.rows()) as u64;
     data.excluded.extend(parts.excluded.iter().cloned());
     data.digest = Some(parts.digest);
     data.notes.extend(parts.notes.iter().cloned());

@@ -21,7 +21,7 @@ use super::Context;
 use crate::channel_change::{self, Proposed};
 use crate::forge;
 use crate::job::{Candidate, Job, Look, Made};
-use crate::proposal;
+use crate::proposal::{self, Wish};
 use answer::{Answer, Detected};
 
 /// The file name of the newest report of a detector.
@@ -183,7 +183,16 @@ impl One<'_> {
         if let Decision::Refuse { reasons } = &candidate.evidence.decision {
             bail!("the gates refused it: {}", reasons.join("; "));
         }
-        let told = proposal::told(context, entry, Some(self.wanted), None)?;
+        let told = proposal::told(
+            context,
+            &Wish {
+                entry,
+                before: Some(self.wanted),
+                evidence: Some(&candidate.evidence),
+                why: None,
+                trial: None,
+            },
+        )?;
         let pin = Pin::from(entry);
         let proposal = Proposal {
             channel: channel.clone(),

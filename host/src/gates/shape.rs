@@ -85,20 +85,23 @@ pub(super) fn golden(detector: &Detector) -> Option<(Frame, Vec<f64>)> {
     Some((Frame::new(names, values), golden.scores.clone()))
 }
 
-/// The alert rate on the last clean window: at least and at most a multiple of the target, each widened by two standard
+/// The alert rate on rows that the threshold was not set on: at least and at most a multiple of the target, each widened by two standard
 /// deviations of a count of that size, and never above the cap.
 fn alert_rate(inputs: &Inputs<'_>) -> anyhow::Result<Vec<Gate>> {
     let names = ["alert_rate.low", "alert_rate.high", "alert_rate.cap"];
+    let absent = |reason: &str| {
+        names
+            .map(|name| Gate::not_applicable(name, Class::Similarity, reason))
+            .to_vec()
+    };
     let (Some(target), Some(threshold)) =
         (inputs.target(), inputs.candidate.description().threshold)
     else {
-        let reason = "nobody said which share of the rows shall alert";
-        let absent = |name| Gate::not_applicable(name, Class::Similarity, reason);
-        return Ok(names.map(absent).to_vec());
+        return Ok(absent("nobody said which share of the rows shall alert"));
     };
-    let (rows, of) = match inputs.window {
-        Some(window) if window.rows() > 0 => (window, "the last clean window"),
-        _ => (inputs.held_out, "the held-out rows"),
+    let (rows, of) = match inputs.unseen {
+        Some(unseen) if unseen.rows() > 0 => (unseen, "that the threshold was not set on"),
+        _ => (inputs.held_out, "that were held out"),
     };
     let scores = rows.score(inputs.candidate)?;
     let count = scores.len().max(1) as f64;
@@ -114,7 +117,7 @@ fn alert_rate(inputs: &Inputs<'_>) -> anyhow::Result<Vec<Gate>> {
         .alert_rate_cap
         .max(1.2 * target + noise(target));
     let reason = format!(
-        "{} of {} rows ({of}) alert, {} shall",
+        "{} of {} rows {of} alert, {} shall",
         percent(rate),
         scores.len(),
         percent(target)

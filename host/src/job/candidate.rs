@@ -7,15 +7,16 @@ use hodoscope_drift::{Cell, DriftReport, Section, page_after};
 use hodoscope_engine::Detector;
 use hodoscope_registry::{Listed, Pushed, StoreError};
 use hodoscope_release::evidence::{
-    self, Decision, Drift, DriftedFeature, Evidence, Gate, GatePolicy, Kind, Outcome, Subject,
-    decide,
+    self, Class, Decision, Drift, DriftedFeature, Evidence, Gate, GatePolicy, Kind, Outcome,
+    Subject, decide,
 };
+use hodoscope_release::window::ShadowCounts;
 use hodoscope_release::{Digest, IndexEntry, ReleaseName, Version};
 
 use super::{Job, Look, rows};
 use crate::evidence::{Named, compare};
 use crate::gate;
-use crate::gates::{Inputs, run_gates};
+use crate::gates::{self, Inputs, run_gates};
 use crate::proposal::{PAGE, REPORT};
 use crate::retrain::{RetrainError, RetrainPolicy, Retrained, Source, retrain};
 
@@ -78,14 +79,20 @@ impl Job<'_> {
             .context
             .block_on(self.store.list(Some(detector)))??
             .releases;
-        match self.known(&listed, retrained.digest)? {
+        match self.known(look, &listed, retrained.digest)? {
             Some(made) => Ok(made),
             None => self.measure(look, &listed, &retrained),
         }
     }
 
-    /// A candidate that an earlier run, or another job, has put into the store.
-    fn known(&self, listed: &[Listed], digest: Digest) -> anyhow::Result<Option<Made>> {
+    /// A candidate that an earlier run, or another job, has put into the store. What a shadow of it has counted since then
+    /// is measured anew.
+    fn known(
+        &self,
+        look: &Look,
+        listed: &[Listed],
+        digest: Digest,
+    ) -> anyhow::Result<Option<Made>> {
         let Some(known) = listed.iter().find(|known| known.entry.digest == digest) else {
             return Ok(None);
         };
@@ -102,8 +109,13 @@ impl Job<'_> {
             ))));
         };
         let bytes = self.context.block_on(self.store.document(document))??;
-        let evidence = serde_json::from_slice(&bytes)
+        let mut evidence: Evidence = serde_json::from_slice(&bytes)
             .with_context(|| format!("the evidence of {release} does not parse"))?;
+        if let Some(counts) = shadow(look, digest) {
+            replace(&mut evidence.gates, gates::shadow(counts, &evidence.policy));
+            let first = evidence.champion.is_none();
+            evidence.decision = decide(&evidence.gates, first).for_a_person(first);
+        }
         Ok(Some(Made::Candidate(Box::new(Candidate {
             entry: known.entry.clone(),
             evidence,
@@ -122,32 +134,41 @@ impl Job<'_> {
             .load(&retrained.component)
             .context("the candidate was refused by the gate")?;
         let champion = &look.champion;
-        let anchor = self.anchor(look, listed)?;
+        let anchor = self.anchor(look, listed);
         let policy = GatePolicy::default();
         let limits = gate::engine_config(&self.context.config)?.limits;
-        let home = self.context.config.home.join("expectations");
-        let expectations = home.join(format!("{}.csv", champion.entry.detector));
-        let shadow = look
-            .windows
-            .iter()
-            .rev()
-            .find_map(|window| window.shadow.as_ref());
-        let shadow = shadow.filter(|shadow| shadow.digest == candidate.digest().to_string());
+        let expectations = self.context.config.expectations(&champion.entry.detector);
         let labels = retrained.labels.as_deref();
-        let gates = run_gates(&Inputs {
+        let mut gates = run_gates(&Inputs {
             candidate: &candidate,
             champion: Some(&champion.detector),
-            anchor: Some(anchor.as_ref().unwrap_or(&champion.detector)),
+            anchor: Some(
+                anchor
+                    .as_ref()
+                    .ok()
+                    .and_then(Option::as_ref)
+                    .unwrap_or(&champion.detector),
+            ),
             held_out: &retrained.held_out,
             labels,
-            window: None,
+            unseen: Some(&retrained.unseen),
             expectations: Some(&expectations),
             halves: retrained.halves,
             sisters: &retrained.sisters,
-            shadow,
+            shadow: shadow(look, candidate.digest()),
             limits: &limits,
             policy: &policy,
         });
+        if let Err(error) = &anchor {
+            // A host that got stricter refuses old releases: a person looks, and the job goes on.
+            let reason = format!(
+                "the anchor cannot be loaded: {error:#}; yank it, or push under a new major version"
+            );
+            replace(
+                &mut gates,
+                Gate::verdict("anchor", Class::Similarity, false, reason),
+            );
+        }
         let (before, after) = (champion.entry.release().to_string(), "candidate".to_owned());
         let named = |name, detector| Named { name, detector };
         let comparison = compare(
@@ -166,7 +187,7 @@ impl Job<'_> {
                 digest: candidate.digest(),
                 size_bytes: retrained.component.len() as u64,
             },
-            champion: Some(subject(&champion.entry)),
+            champion: Some(Subject::from(&champion.entry)),
             kind: Kind::Refresh,
             comparison: Some(comparison),
             decision: decide(&gates, false),
@@ -232,7 +253,7 @@ impl Job<'_> {
                 .context
                 .block_on(self.store.list(Some(detector)))??
                 .releases;
-            if let Some(made) = self.known(&listed, evidence.candidate.digest)? {
+            if let Some(made) = self.known(look, &listed, evidence.candidate.digest)? {
                 return Ok(made);
             }
             evidence.candidate.version = next_version(&listed, &look.champion.entry.version);
@@ -270,6 +291,20 @@ impl Job<'_> {
     }
 }
 
+/// What the last windows counted of a shadow of these bytes.
+fn shadow(look: &Look, digest: Digest) -> Option<&ShadowCounts> {
+    let digest = digest.to_string();
+    let shadows = look.windows.iter().rev().filter_map(|w| w.shadow.as_ref());
+    shadows.into_iter().find(|shadow| shadow.digest == digest)
+}
+
+/// Puts a gate in the place of the one with its name.
+fn replace(gates: &mut [Gate], gate: Gate) {
+    if let Some(place) = gates.iter_mut().find(|other| other.name == gate.name) {
+        *place = gate;
+    }
+}
+
 /// One minor version above all that are known; gaps are not filled.
 fn next_version(listed: &[Listed], champion: &Version) -> Version {
     let same_major = listed
@@ -278,15 +313,6 @@ fn next_version(listed: &[Listed], champion: &Version) -> Version {
         .filter(|version| version.major == champion.major);
     let last = same_major.max().unwrap_or(champion).max(champion);
     Version::new(last.major, last.minor + 1, 0)
-}
-
-fn subject(entry: &IndexEntry) -> Subject {
-    Subject {
-        detector: entry.detector.clone(),
-        version: entry.version.clone(),
-        digest: entry.digest,
-        size_bytes: entry.size_bytes,
-    }
 }
 
 fn brief(report: &DriftReport, digest: Digest) -> Drift {

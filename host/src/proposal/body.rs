@@ -5,31 +5,41 @@ use std::fmt::Write as _;
 use hodoscope_release::evidence::{Comparison, Decision, Evidence, Gate, Outcome};
 
 use super::prose::{code, prose};
-use super::{Words, way_back};
+use super::{Trial, Words};
 
 /// The body of a promotion's pull request.
-pub(super) fn body(evidence: &Evidence, words: &Words<'_>) -> String {
+pub(super) fn body(
+    evidence: &Evidence,
+    words: &Words<'_>,
+    trial: Option<&Trial>,
+    undo: &str,
+) -> String {
     let mut text = String::new();
-    head(&mut text, evidence, words);
+    head(&mut text, evidence, words, trial);
     if let Some(comparison) = &evidence.comparison {
         compare(&mut text, comparison);
     }
     gates(&mut text, &evidence.gates);
     drift(&mut text, evidence, words.plots);
     origin(&mut text, evidence, words);
-    back(&mut text, evidence, words);
+    let _ = write!(text, "\nTo go back after merging:\n\n```\n{undo}\n```\n");
     text
 }
 
-fn head(text: &mut String, evidence: &Evidence, words: &Words<'_>) {
+fn head(text: &mut String, evidence: &Evidence, words: &Words<'_>, trial: Option<&Trial>) {
     let candidate = &evidence.candidate;
-    let _ = match &evidence.champion {
-        Some(champion) => writeln!(
+    let _ = match (&evidence.champion, trial) {
+        (_, Some(trial)) => writeln!(
+            text,
+            "**{} {}** {} in **{}**",
+            candidate.detector, candidate.version, trial.what, words.channel
+        ),
+        (Some(champion), None) => writeln!(
             text,
             "**{} {} → {}** in **{}**",
             candidate.detector, champion.version, candidate.version, words.channel
         ),
-        None => writeln!(
+        (None, None) => writeln!(
             text,
             "**{} {}**, its first release, in **{}**",
             candidate.detector, candidate.version, words.channel
@@ -247,12 +257,6 @@ fn origin(text: &mut String, evidence: &Evidence, words: &Words<'_>) {
     if let Some(report) = words.report {
         let _ = write!(text, "\nThe whole report with plots: {report}\n");
     }
-}
-
-fn back(text: &mut String, evidence: &Evidence, words: &Words<'_>) {
-    let (detector, channel) = (&evidence.candidate.detector, words.channel);
-    let undo = way_back(detector, channel, evidence.champion.is_some());
-    let _ = write!(text, "\nTo go back after merging:\n\n```\n{undo}\n```\n");
 }
 
 fn number(value: f64) -> String {

@@ -2,6 +2,7 @@
 //! may see and what is held out, and guarded. Everything follows from the rows' values.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use hodoscope_engine::Detector;
 use hodoscope_release::Digest;
@@ -14,6 +15,9 @@ use crate::rows::Table;
 
 /// As many held-out rows as the trainer keeps for calibration.
 const HELD_OUT_MOST: usize = 131_072;
+/// Of the held-out rows one in so many is not shown to the threshold either, where that makes enough to tell a rate.
+const UNSEEN_PART: usize = 10;
+const UNSEEN_LEAST: usize = 1_000;
 /// The trees are given at most this share of the rows.
 const TREES_SHARE: f64 = 0.5;
 
@@ -28,6 +32,8 @@ pub(super) struct Gathered {
 pub(super) struct Parts {
     pub(super) trees: Frame,
     pub(super) held_out: Frame,
+    /// Held out from the threshold, too; empty if they were too few to tell a rate.
+    pub(super) unseen: Frame,
     pub(super) labels: Option<Vec<f64>>,
     /// For the rows of `trees`, then of `held_out`: whether they belong to the newer half of all rows.
     pub(super) ages: (Vec<bool>, Vec<bool>),
@@ -59,12 +65,13 @@ pub(super) fn gather(
     let mut frame = Frame::new(features.to_vec(), Vec::new());
     let mut labels: Vec<f64> = Vec::new();
     let (mut read, mut labelled) = (0u64, false);
+    let mut thinned = Thinned::to(share);
     for path in &kept {
         let (part, known) =
             Frame::read(path, features, Some(LABEL_COLUMN)).map_err(RetrainError::Rows)?;
         labelled |= known.is_some();
         for at in 0..part.rows() {
-            if unit(mixed(read)) < share {
+            if thinned.keeps(part.row(at)) {
                 frame.push(part.row(at));
                 let label = known.as_ref().and_then(|labels| labels.get(at));
                 labels.push(label.copied().unwrap_or(f64::NAN));
@@ -91,6 +98,32 @@ pub(super) fn gather(
     })
 }
 
+/// Thins rows out by the hash of their values, and among equal rows by which of them it is: the choice is the same in
+/// whatever order rows are read, and values that repeat keep their share.
+struct Thinned {
+    share: f64,
+    seen: HashMap<u64, u64>,
+}
+
+impl Thinned {
+    fn to(share: f64) -> Self {
+        Self {
+            share,
+            seen: HashMap::new(),
+        }
+    }
+
+    fn keeps(&mut self, row: &[f64]) -> bool {
+        if self.share >= 1.0 {
+            return true;
+        }
+        let key = key(row);
+        let nth = self.seen.entry(key).or_default();
+        *nth += 1;
+        unit(mixed(key ^ mixed(*nth))) < self.share
+    }
+}
+
 /// Divides and guards. `pool` is what the trees can make use of.
 pub(super) fn divide(
     gathered: &Gathered,
@@ -112,6 +145,10 @@ pub(super) fn divide(
             held_out.push(*row);
         }
     }
+    let unseen = match held_out.len() / UNSEEN_PART {
+        UNSEEN_LEAST.. => held_out.split_off(held_out.len() - held_out.len() / UNSEEN_PART),
+        _ => Vec::new(),
+    };
     held_out.truncate(HELD_OUT_MOST);
     let (mut excluded, mut notes) = (Vec::new(), Vec::new());
     let before = trees.len();
@@ -143,6 +180,7 @@ pub(super) fn divide(
         ages: (newer(&trees), newer(&held_out)),
         trees: frame.pick(&trees),
         held_out: frame.pick(&held_out),
+        unseen: frame.pick(&unseen),
         excluded,
         digest,
         notes,

@@ -175,7 +175,7 @@ impl Lab {
             anchor: run.anchor,
             held_out: &run.retrained.held_out,
             labels: run.retrained.labels.as_deref(),
-            window: run.window,
+            unseen: run.unseen,
             expectations: run.expectations,
             halves: run.retrained.halves,
             sisters: &run.retrained.sisters,
@@ -192,7 +192,7 @@ pub(crate) struct Run<'a> {
     pub(crate) champion: &'a Detector,
     pub(crate) anchor: Option<&'a Detector>,
     pub(crate) retrained: &'a Retrained,
-    pub(crate) window: Option<&'a Frame>,
+    pub(crate) unseen: Option<&'a Frame>,
     pub(crate) expectations: Option<&'a Path>,
     pub(crate) policy: &'a GatePolicy,
 }

@@ -1,6 +1,7 @@
 //! The loop from captured traffic to a merged pull request, by the executable, on windows laid into the store: so that no
 //! test waits for a clock. The forge is a bare git repository.
 
+mod bodies;
 mod dispatch;
 mod traffic;
 

@@ -93,7 +93,7 @@ fn honest_refreshes_of_real_data_are_rarely_held_up_and_never_refused() {
                 champion: &champion,
                 anchor: None,
                 retrained: &retrained,
-                window: None,
+                unseen: None,
                 expectations: None,
                 policy: &GatePolicy::default(),
             });

@@ -70,7 +70,7 @@ impl Attempt<'_> {
             champion: self.champion,
             anchor: Some(self.anchor),
             retrained: &retrained,
-            window: None,
+            unseen: None,
             expectations: self.expectations,
             policy: &GatePolicy::default(),
         });

@@ -1,5 +1,7 @@
 //! From a champion and captured rows to a candidate: what it takes over, what it is shown, what it promises.
 
+use std::collections::HashSet;
+
 use hodoscope::evidence::{Frame, Named, compare, compare_table, text};
 use hodoscope::retrain::{RetrainError, RetrainPolicy, retrain, target_rate};
 use hodoscope::rows::Table;
@@ -13,7 +15,6 @@ fn the_same_rows_give_the_same_bytes_in_whatever_order_and_files() {
     let lab = Lab::new();
     let champion = lab.champion(&cloud(1, 20_000, 0.0), &TrainOptions::default());
     let rows = cloud(2, 10_000, 0.3);
-    let whole = lab.retrain(&champion, &rows);
     let backwards: Vec<usize> = (0..rows.rows()).rev().collect();
     let (one, other) = backwards.split_at(3_000);
     let files = [
@@ -21,10 +22,18 @@ fn the_same_rows_give_the_same_bytes_in_whatever_order_and_files() {
         lab.write("b.parquet", &rows.pick(other), None),
     ];
     let files: Vec<_> = files.iter().map(|path| path.as_path()).collect();
-    let split = retrain(&champion, &source(&files), &RetrainPolicy::default()).unwrap();
-    assert_eq!(split.digest, whole.digest);
-    assert_eq!(split.data.digest, whole.data.digest);
-    assert_eq!((split.data.files, split.data.rows), (2, 10_000));
+    let thinned = RetrainPolicy {
+        most_rows: 6_000,
+        ..RetrainPolicy::default()
+    };
+    for policy in [RetrainPolicy::default(), thinned] {
+        let whole = lab.retrain_with(&champion, &rows, &policy);
+        let split = retrain(&champion, &source(&files), &policy).unwrap();
+        assert_eq!(split.digest, whole.digest);
+        assert_eq!(split.data.digest, whole.data.digest);
+        assert_eq!((split.data.files, split.data.rows), (2, 10_000));
+    }
+    let whole = lab.retrain(&champion, &rows);
     let other = lab.retrain(&champion, &cloud(3, 10_000, 0.3));
     assert_ne!(other.digest, whole.digest);
 }
@@ -96,6 +105,23 @@ fn the_alert_rate_holds_on_traffic_as_it_comes_although_the_trees_saw_it_filtere
     let naive = alert_rate(&naive, &fresh);
     println!("alert rate {rate:.4} with unfiltered calibration, {naive:.4} with filtered");
     assert!(naive > 0.02, "{naive}");
+}
+
+#[test]
+fn some_rows_are_held_out_from_the_threshold_too_where_that_tells_a_rate() {
+    let lab = Lab::new();
+    let champion = lab.champion(&cloud(1, 8_000, 0.0), &TrainOptions::default());
+    let retrained = lab.retrain(&champion, &cloud(2, 20_000, 0.0));
+    let (unseen, held_out) = (&retrained.unseen, &retrained.held_out);
+    assert_eq!(unseen.rows(), (unseen.rows() + held_out.rows()) / 10);
+    assert!(unseen.rows() >= 1_000);
+    let bits = |row: &[f64]| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    let seen: HashSet<_> = (0..held_out.rows())
+        .map(|at| bits(held_out.row(at)))
+        .collect();
+    assert!((0..unseen.rows()).all(|at| !seen.contains(&bits(unseen.row(at)))));
+    let few = lab.retrain(&champion, &cloud(2, 4_000, 0.0));
+    assert_eq!(few.unseen.rows(), 0);
 }
 
 #[test]

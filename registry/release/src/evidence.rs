@@ -12,7 +12,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::window::WindowName;
-use crate::{DetectorName, Digest};
+use crate::{DetectorName, Digest, IndexEntry};
 
 pub use comparison::{
     Agreement, AttributionShift, CallLatency, Comparison, FeatureShare, Latency, Quantiles, Side,
@@ -63,6 +63,17 @@ pub struct Subject {
     pub digest: Digest,
     /// The component's length in bytes.
     pub size_bytes: u64,
+}
+
+impl From<&IndexEntry> for Subject {
+    fn from(entry: &IndexEntry) -> Self {
+        Self {
+            detector: entry.detector.clone(),
+            version: entry.version.clone(),
+            digest: entry.digest,
+            size_bytes: entry.size_bytes,
+        }
+    }
 }
 
 /// Why there is a candidate.

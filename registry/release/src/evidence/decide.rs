@@ -34,6 +34,25 @@ impl Decision {
     pub const fn refuses(&self) -> bool {
         matches!(self, Self::Refuse { .. })
     }
+
+    /// The same for a release that is in the store already: it cannot be refused any more, but a person must look.
+    pub fn for_a_person(self, first: bool) -> Self {
+        match self {
+            Self::Refuse { reasons } => Self::proposed(first, reasons),
+            proposed => proposed,
+        }
+    }
+
+    fn proposed(first: bool, reasons: Vec<String>) -> Self {
+        let draft = !reasons.is_empty();
+        let labels = [(first, LABEL_FIRST), (draft, LABEL_NEEDS_HUMAN)];
+        let labels = labels.into_iter().filter(|(wanted, _)| *wanted);
+        Self::Propose {
+            draft,
+            labels: labels.map(|(_, label)| label.to_owned()).collect(),
+            reasons,
+        }
+    }
 }
 
 /// Decides. A failed integrity gate refuses, and so does evidence in which no integrity gate was measured: what was not
@@ -63,17 +82,7 @@ pub fn decide(gates: &[Gate], first: bool) -> Decision {
     }
     let near = gates.iter().filter(|gate| gate.near_limit);
     reasons.extend(near.map(|gate| format!("{} (near its limit)", sentence(gate))));
-    let draft = !reasons.is_empty();
-    let labels = [(first, LABEL_FIRST), (draft, LABEL_NEEDS_HUMAN)];
-    Decision::Propose {
-        draft,
-        labels: labels
-            .into_iter()
-            .filter(|(wanted, _)| *wanted)
-            .map(|(_, label)| label.to_owned())
-            .collect(),
-        reasons,
-    }
+    Decision::proposed(first, reasons)
 }
 
 fn sentence(gate: &Gate) -> String {
