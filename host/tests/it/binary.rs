@@ -79,7 +79,8 @@ impl Folder {
     }
 }
 
-/// `hodoscope serve` on ports of the system's choice; it ends with the test.
+/// `hodoscope serve` on ports of the system's choice; it ends with the test. On a busy machine a request may wait for longer
+/// than the second that it has by default.
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
@@ -96,6 +97,7 @@ impl Server {
         let mut child = folder
             .command("serve --data-address 127.0.0.1:0 --admin-address 127.0.0.1:0")
             .env("NO_COLOR", "1")
+            .env("HODOSCOPE_DEADLINE_MS", "30000")
             .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -138,7 +138,11 @@ impl TestHost {
 
     fn start(folder: TempDir, settings: Vec<(String, String)>) -> Self {
         let home = folder.path().join("home").display().to_string();
-        let mut flags = vec![("home".to_owned(), home)];
+        let mut flags = vec![
+            ("home".to_owned(), home),
+            // A test whose machine is busy may stand still for longer than the second of the default.
+            ("deadline_ms".to_owned(), "30000".to_owned()),
+        ];
         flags.extend(settings.clone());
         let config = Config::read(&Sources::new("", Vec::new(), flags)).unwrap();
         let mut engine = gate::engine_config(&config).unwrap();

@@ -1,7 +1,7 @@
 //! Capture by the executable as a person runs it: before a bucket that hangs, killed, and replayed.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hodoscope::capture::table;
@@ -10,7 +10,12 @@ use parquet::basic::Type as Physical;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 
 use crate::binary::{Folder, Server};
-use crate::capture::{Row, files, parts, rows};
+use crate::capture::{Row, files, parts, rows, rows_of};
+
+/// What a request and the end of a host may take on a busy machine. The store below hangs for as long as a put may take,
+/// which is 30 seconds for each of four files: whatever waited for it would take longer.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
+const END_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that takes connections and never says a word.
 fn silent() -> (std::net::TcpListener, String) {
@@ -68,7 +73,7 @@ fn a_store_that_hangs_for_ever_costs_no_answer_and_no_drain() {
         ],
     );
     let body = one_row(&folder);
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     let (mut slowest, mut requests) = (Duration::ZERO, 0);
     loop {
         let started = Instant::now();
@@ -89,16 +94,12 @@ fn a_store_that_hangs_for_ever_costs_no_answer_and_no_drain() {
         assert!(Instant::now() < deadline, "{metrics}");
     }
     assert!(
-        slowest < Duration::from_secs(5),
+        slowest < REQUEST_PATIENCE,
         "a request waited {slowest:?} of {requests}"
     );
     let started = Instant::now();
     assert!(server.end().success());
-    assert!(
-        started.elapsed() < Duration::from_secs(15),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < END_PATIENCE, "{:?}", started.elapsed());
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn a_host_that_is_killed_loses_only_what_its_open_part_held() {
     let mut server = Server::with(&folder, &settings);
     let body = one_row(&folder);
     let root = folder.path(".hodoscope/capture");
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     let (mut answered, mut seen) = (0, 0);
     while seen < 3 {
         post(&server.url, &format!("r{answered}"), &body);
@@ -168,6 +169,15 @@ fn replay(folder: &Folder, arguments: &str) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(said).unwrap())
 }
 
+/// The file with the rows of this request; each hour has its own.
+fn holding(folder: &Folder, id: &str) -> PathBuf {
+    let files = files(&folder.path(".hodoscope/capture/capture"), ".parquet");
+    let mut holding = files
+        .into_iter()
+        .filter(|path| rows_of(path, &[]).iter().any(|row| row.0 == id));
+    holding.next().unwrap()
+}
+
 /// The file again, with the scores of one request one step higher.
 fn doctor(path: &Path, names: &[String], id: &str) {
     let origin = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
@@ -182,11 +192,7 @@ fn doctor(path: &Path, names: &[String], id: &str) {
         .map(|pair| (pair.key.as_str(), pair.value.clone().unwrap()))
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let folder = path
-        .ancestors()
-        .find(|folder| folder.ends_with("capture/capture"))
-        .unwrap();
-    let rows = rows(folder.parent().unwrap(), &names);
+    let rows = rows_of(path, &names);
     let mut columns = Vec::new();
     let mut cells = Vec::new();
     let mut add = |name: &str, physical, values| {
@@ -251,8 +257,8 @@ fn a_captured_request_replays_bit_for_bit_and_another_score_is_named() {
             "{replayed}"
         );
     }
-    let day = files(&folder.path(".hodoscope/capture/capture"), ".parquet")[0].clone();
-    let day = day.to_string_lossy().split("dt=").nth(1).unwrap()[..10].to_owned();
+    let path = holding(&folder, "mine-3");
+    let day = path.to_string_lossy().split("dt=").nth(1).unwrap()[..10].to_owned();
     let (code, said) = replay(&folder, &format!("mine-3 --detector pump --day {day}"));
     assert_eq!(code, Some(0), "{said}");
     assert!(
@@ -283,7 +289,6 @@ fn a_captured_request_replays_bit_for_bit_and_another_score_is_named() {
         .into_iter()
         .filter(|name| name != "label" && name != "time")
         .collect();
-    let path = files(&folder.path(".hodoscope/capture/capture"), ".parquet").remove(0);
     doctor(&path, &names, "mine-3");
     let (code, said) = replay(&folder, "mine-3");
     assert_eq!(code, Some(1), "{said}");

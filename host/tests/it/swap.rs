@@ -2,6 +2,9 @@
 
 use crate::binary::{Folder, Server};
 
+/// On a busy machine an answer may take longer than the stream waits by default.
+const PATIENT: &str = "--deadline-ms 30000";
+
 #[test]
 fn no_request_fails_while_releases_are_swapped_under_load() {
     let folder = Folder::new();
@@ -12,7 +15,7 @@ fn no_request_fails_while_releases_are_swapped_under_load() {
     }
     let server = Server::start(&folder);
     let summary = folder.run(&format!(
-        "simulate --detector pump --url {} --rate 2000 --batch 5 --duration 0.5 --swaps 10 --record sent.csv",
+        "simulate --detector pump --url {} --rate 2000 --batch 5 --duration 0.5 --swaps 10 --record sent.csv {PATIENT}",
         server.url
     ));
     assert_eq!(summary["failed_requests"], 0, "{summary}");
@@ -37,7 +40,7 @@ fn a_stream_of_a_set_length_sends_exactly_its_rows_and_replays_a_file() {
     folder.run("push a.wasm --version 1.0.0");
     folder.run("promote pump@1.0.0");
     let server = Server::start(&folder);
-    let to = format!("--detector pump --url {}", server.url);
+    let to = format!("--detector pump --url {} {PATIENT}", server.url);
     let stream = folder.run(&format!(
         "simulate {to} --rate 3000 --batch 10 --duration 1"
     ));
