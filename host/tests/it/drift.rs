@@ -10,13 +10,16 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::binary::Folder;
-use crate::repository::{active, pulls};
-use crate::steps::kill_after_each;
+use crate::killed::{STEPS, is_sound, store};
+use crate::repository::{active, git, pulls};
+use crate::steps::kill_after_every;
 use traffic::{Traffic, Window};
 
 const SETTINGS: &str =
     "forge = \"git:channels.git\"\nforge_promotion_hours = 0\nforge_pulls_per_hour = 100\n";
 const JOB: &str = "drift --detector pump --retrain --propose --window 20260103T000000Z";
+/// The job is killed after every fifth of its 82 steps: a file is written in seven, so that each of them has its turn.
+const STRIDE: usize = 5;
 /// Three days.
 const DAYS: [&str; 3] = ["20260101T000000Z", "20260102T000000Z", "20260103T000000Z"];
 
@@ -264,9 +267,12 @@ fn jobs_at_once_open_one_pull_request() {
 
 #[test]
 fn a_job_killed_after_any_step_is_finished_by_the_next() {
-    let line = format!("{JOB} --set log=debug");
-    let steps = kill_after_each(&worn(), &line, |folder, remains| {
+    let start = worn();
+    let base = git(&start, &["rev-parse", "main"]);
+    let line = format!("{JOB} {STEPS}");
+    let steps = kill_after_every(STRIDE, &start, &line, |folder, remains| {
         let step = &remains.step;
+        let before = store(folder);
         let answer = folder.run(JOB);
         let outcome = &found(&answer)["proposal"]["outcome"];
         assert!(
@@ -274,13 +280,20 @@ fn a_job_killed_after_any_step_is_finished_by_the_next() {
             "after {step}: {}",
             told(&answer)
         );
-        assert_eq!(pulls(folder).len(), 2, "after {step}");
+        is_sound(folder, 2, step);
+        assert_eq!(git(folder, &["rev-parse", "main"]), base, "after {step}");
+        let after = store(folder);
+        let kept = |(name, bytes): (&String, &Vec<u8>)| after.get(name) == Some(bytes);
+        assert!(
+            before.iter().all(kept),
+            "what was seen has changed after {step}"
+        );
         assert_eq!(versions(folder), ["1.0.0", "1.1.0"], "after {step}");
         folder.run("forge merge pump");
         assert_eq!(active(folder), "1.1.0", "after {step}");
     });
     assert!(
-        steps > 2,
+        steps >= 15,
         "the log tells {steps} lines, and so this kills too seldom"
     );
 }

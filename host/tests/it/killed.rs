@@ -13,7 +13,7 @@ use crate::repository::{active, git, history, pulls};
 use crate::steps::kill_after_each;
 
 /// Each write of the store and each run of git is a line.
-const STEPS: &str = "--set log=hodoscope_registry=trace --output json";
+pub(crate) const STEPS: &str = "--set log=hodoscope_registry=trace --output json";
 const BRANCH: &str = "detector-bot/local/pump";
 
 fn folder() -> Folder {
@@ -26,7 +26,7 @@ fn folder() -> Folder {
 
 /// Every file of the store that has its name, by that. What is named by a digest has it, and what an index entry names is
 /// there.
-fn store(folder: &Folder) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn store(folder: &Folder) -> BTreeMap<String, Vec<u8>> {
     let root = folder.path(".hodoscope/store");
     let mut files = BTreeMap::new();
     collect(&root, "", &mut files);
@@ -39,7 +39,8 @@ fn store(folder: &Folder) -> BTreeMap<String, Vec<u8>> {
         let entry: Value = serde_json::from_slice(bytes).unwrap();
         let hex = |digest: &Value| digest.as_str().unwrap().replace("sha256:", "");
         assert!(files.contains_key(&format!("blobs/sha256/{}", hex(&entry["digest"]))));
-        for digest in entry["documents"].as_object().unwrap().values() {
+        let documents = entry["documents"].as_object().into_iter().flatten();
+        for (_, digest) in documents {
             assert!(files.contains_key(&format!("docs/sha256/{}", hex(digest))));
         }
     }
@@ -150,7 +151,7 @@ fn comes_to_one(start: &Folder, line: &str, number: u64, version: &str) {
 }
 
 /// One pull request is open, it never was another one, none was ever lost, and it proposes one commit of one file.
-fn is_sound(folder: &Folder, number: u64, step: &str) {
+pub(crate) fn is_sound(folder: &Folder, number: u64, step: &str) {
     git(folder, &["fsck", "--strict", "--no-dangling"]);
     let moments = history(folder);
     let (now, mut later) = (&moments[0], moments[0].clone());

@@ -92,15 +92,25 @@ impl Steps {
 pub(crate) fn kill_after_each(
     folder: &Folder,
     line: &str,
+    judge: impl FnMut(&Folder, &Remains),
+) -> usize {
+    kill_after_every(1, folder, line, judge)
+}
+
+/// The same after every `stride`th line only, where each run takes long.
+pub(crate) fn kill_after_every(
+    stride: usize,
+    folder: &Folder,
+    line: &str,
     mut judge: impl FnMut(&Folder, &Remains),
 ) -> usize {
-    for lines in 1.. {
+    for lines in (1..).step_by(stride) {
         let folder = folder.copy();
         let mut steps = Steps::start(folder.command(line));
-        let alive = (0..lines).all(|_| steps.next());
+        let told = (0..lines).take_while(|_| steps.next()).count();
         judge(&folder, &steps.kill());
-        if !alive {
-            return lines - 1;
+        if told < lines {
+            return told;
         }
     }
     unreachable!("a log has an end")
