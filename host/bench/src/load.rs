@@ -1,6 +1,7 @@
 //! HTTP load by wrk on a core of its own against a server on another, with the CPU time of both: a figure counts only
 //! while the server was the limit.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -83,7 +84,7 @@ impl Load {
     }
 }
 
-/// A run of wrk that has been started.
+/// A run of wrk that has been started; it ends with this.
 #[derive(Debug)]
 pub(crate) struct Running {
     wrk: Child,
@@ -156,16 +157,23 @@ impl Running {
     }
 
     /// Waits for the end.
-    pub(crate) fn finish(self) -> anyhow::Result<Load> {
-        let output = self.wrk.wait_with_output()?;
+    pub(crate) fn finish(mut self) -> anyhow::Result<Load> {
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        if let Some(pipe) = &mut self.wrk.stdout {
+            pipe.read_to_end(&mut output)?;
+        }
+        if let Some(pipe) = &mut self.wrk.stderr {
+            pipe.read_to_end(&mut errors)?;
+        }
+        self.wrk.wait()?;
         let elapsed = self.started.elapsed().as_secs_f64();
         let server = cpu_seconds(self.server)? - self.server_before;
         let client = children_cpu_seconds()? - self.client_before;
-        let text = String::from_utf8_lossy(&output.stdout);
+        let text = String::from_utf8_lossy(&output);
         let Some(line) = text.lines().find_map(|line| line.strip_prefix("RESULT ")) else {
             bail!(
                 "wrk printed no result: {text}{}",
-                String::from_utf8_lossy(&output.stderr)
+                String::from_utf8_lossy(&errors)
             );
         };
         let printed: Printed =
@@ -181,6 +189,13 @@ impl Running {
             client_busy: client / elapsed,
             server_us: server / printed.requests * 1e6,
         })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.wrk.kill();
+        let _ = self.wrk.wait();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Processes that serve: started on the measured core with a home of their own, known to be ready, ended by their id.
 
 use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,13 +24,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `command` and waits until `ready` of `url` answers 200.
+    /// Starts `command`, which serves on `port` of the loopback, and waits until `ready` answers 200.
     pub(crate) fn start(
         mut command: Command,
-        url: String,
+        port: u16,
         ready: &str,
         log: &Path,
     ) -> anyhow::Result<Self> {
+        let url = format!("http://127.0.0.1:{port}");
         command
             .stdin(Stdio::null())
             .stdout(File::create(log)?)
@@ -40,9 +42,14 @@ impl Server {
         let mut server = Self { process, url };
         let asked = format!("{}{ready}", server.url);
         let start = Instant::now();
-        while ureq::get(&asked).call().is_err() {
+        loop {
+            let ready = ureq::get(&asked).call().is_ok();
+            // Also of one that is ready: another process may have answered.
             if let Some(status) = server.process.try_wait()? {
                 bail!("{command:?} ended with {status}: see {}", log.display());
+            }
+            if ready {
+                return Ok(server);
             }
             ensure!(
                 start.elapsed() < READY_LIMIT,
@@ -51,7 +58,6 @@ impl Server {
             );
             pause(POLL);
         }
-        Ok(server)
     }
 
     /// The process that uses the CPU.
@@ -76,6 +82,19 @@ impl Drop for Server {
     }
 }
 
+/// Ports of the loopback on which nobody listens.
+pub(crate) fn free_ports<const COUNT: usize>() -> anyhow::Result<[u16; COUNT]> {
+    let mut ports = [0; COUNT];
+    // Held until all are known, so that no two are the same.
+    let mut held = Vec::new();
+    for port in &mut ports {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
+}
+
 /// Waits a moment between two looks at another process.
 pub(crate) fn pause(time: Duration) {
     std::thread::park_timeout(time);
@@ -86,18 +105,18 @@ pub(crate) fn pause(time: Duration) {
 pub(crate) struct Home {
     hodoscope: PathBuf,
     folder: PathBuf,
-    data: String,
-    admin: String,
+    data: u16,
+    admin: u16,
 }
 
 impl Home {
     /// An empty home under `folder`, which is made anew.
-    pub(crate) fn new(hodoscope: &Path, folder: PathBuf, port: u16) -> anyhow::Result<Self> {
+    pub(crate) fn new(hodoscope: &Path, folder: PathBuf) -> anyhow::Result<Self> {
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
         }
         std::fs::create_dir_all(&folder)?;
-        let [data, admin] = [port, port + 1].map(|port| format!("127.0.0.1:{port}"));
+        let [data, admin] = free_ports()?;
         Ok(Self {
             hodoscope: hodoscope.to_owned(),
             folder,
@@ -167,23 +186,21 @@ impl Home {
         command.args([
             "serve",
             "--data-address",
-            &self.data,
+            &format!("127.0.0.1:{}", self.data),
             "--admin-address",
-            &self.admin,
+            &format!("127.0.0.1:{}", self.admin),
+            // What is counted as failed shall not be a machine that stands still for a second.
+            "--set",
+            "deadline_ms=30000",
         ]);
         command.args(arguments).arg("--home").arg(&self.folder);
         let log = self.folder.join("serve.log");
-        Server::start(
-            command,
-            format!("http://{}", self.data),
-            "/v2/health/ready",
-            &log,
-        )
+        Server::start(command, self.data, "/v2/health/ready", &log)
     }
 
     /// The admin listener, `http://127.0.0.1:port`.
     pub(crate) fn admin(&self) -> String {
-        format!("http://{}", self.admin)
+        format!("http://127.0.0.1:{}", self.admin)
     }
 
     /// The folder of this home.

@@ -15,8 +15,6 @@ use crate::table::{Table, Target};
 
 /// Connections that wrk keeps busy.
 const CONNECTIONS: u32 = 32;
-/// The first port of this group.
-const PORT: u16 = 21_650;
 /// The set whose rows are sent.
 const SET: &str = "generated30";
 /// Rows that the forest is trained on.
@@ -56,9 +54,9 @@ pub(crate) fn run(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let (data, component) = (folder.join("rows.csv"), folder.join("trained.wasm"));
     std::fs::write(&data, set.head(TRAINING_ROWS).csv())?;
     train(bench, &data, SET, 0, &component)?;
-    let serve = |place: u16, settings: &[&str]| -> anyhow::Result<Server> {
+    let serve = |place: u8, settings: &[&str]| -> anyhow::Result<Server> {
         let home = folder.join(format!("home{place}"));
-        let home = Home::new(&bench.hodoscope(), home, PORT + 2 * place)?;
+        let home = Home::new(&bench.hodoscope(), home)?;
         home.push(&component, SET, "1.0.0")?;
         home.promote(SET, "1.0.0")?;
         home.serve_with(CORE, settings)

@@ -9,14 +9,12 @@ use crate::Bench;
 use crate::components::{component, rows};
 use crate::load::{self, Load, Request};
 use crate::measure::{CORE, pinned};
-use crate::server::{Home, Server};
+use crate::server::{Home, Server, free_ports};
 use crate::sets::Set;
 use crate::table::{Table, Target};
 
 /// Connections that wrk keeps busy.
 const CONNECTIONS: u32 = 32;
-/// The first port of this group.
-const PORT: u16 = 21_610;
 /// The set whose rows are sent.
 const SET: &str = "generated30";
 /// Rows of the larger requests.
@@ -59,19 +57,19 @@ pub(crate) fn run(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     std::fs::create_dir_all(&folder)?;
     let set = rows(bench, SET)?;
     let component = component(bench, &set)?;
-    let serve = |executable: &Path, home: &str, port: u16| -> anyhow::Result<Server> {
-        let home = Home::new(executable, folder.join(home), port)?;
+    let serve = |executable: &Path, home: &str| -> anyhow::Result<Server> {
+        let home = Home::new(executable, folder.join(home))?;
         home.push(&component, SET, "1.0.0")?;
         home.promote(SET, "1.0.0")?;
         home.serve(CORE)
     };
     let image = bench.image.as_deref();
     let servers = Servers {
-        ours: serve(&bench.hodoscope(), "home", PORT + 2)?,
+        ours: serve(&bench.hodoscope(), "home")?,
         echo: echo(bench, &folder)?,
         fastapi: fastapi(bench, &folder)?,
         image: image
-            .map(|executable| serve(executable, "image", PORT + 4))
+            .map(|executable| serve(executable, "image"))
             .transpose()?,
     };
     for case in cases(&servers, &folder, &set)? {
@@ -360,20 +358,16 @@ fn settled(table: &mut Table, key: &str, what: &str, load: &Load) {
 
 fn echo(bench: &Bench, folder: &Path) -> anyhow::Result<Server> {
     let mut command = pinned(CORE, &bench.binaries.join("hodoscope-bench-echo"));
-    command.arg(PORT.to_string());
-    Server::start(
-        command,
-        format!("http://127.0.0.1:{PORT}"),
-        "/ready",
-        &folder.join("echo.log"),
-    )
+    let [port] = free_ports()?;
+    command.arg(port.to_string());
+    Server::start(command, port, "/ready", &folder.join("echo.log"))
 }
 
 fn fastapi(bench: &Bench, folder: &Path) -> anyhow::Result<Option<Server>> {
     let Some(python) = &bench.python else {
         return Ok(None);
     };
-    let port = PORT + 1;
+    let [port] = free_ports()?;
     let mut command = pinned(CORE, python);
     command
         .arg("host/bench/peers/service.py")
@@ -381,11 +375,6 @@ fn fastapi(bench: &Bench, folder: &Path) -> anyhow::Result<Option<Server>> {
         .arg(SET)
         .arg(port.to_string());
     command.env("OMP_NUM_THREADS", "1");
-    let server = Server::start(
-        command,
-        format!("http://127.0.0.1:{port}"),
-        "/ready",
-        &folder.join("fastapi.log"),
-    );
+    let server = Server::start(command, port, "/ready", &folder.join("fastapi.log"));
     server.context("the FastAPI peer").map(Some)
 }

@@ -18,8 +18,6 @@ use crate::table::{Table, Target, short};
 
 /// The set whose forest and rows are used.
 const SET: &str = "generated30";
-/// The first port of this group.
-const PORT: u16 = 21_640;
 
 #[derive(ComponentType, Lower)]
 #[component(record)]
@@ -55,7 +53,7 @@ pub(crate) fn run(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let set = rows(bench, SET)?;
     let file = component(bench, &set)?;
     let bytes = std::fs::read(&file)?;
-    let home = Home::new(&bench.hodoscope(), bench.folder.join("layers"), PORT)?;
+    let home = Home::new(&bench.hodoscope(), bench.folder.join("layers"))?;
     home.push(&file, SET, "1.0.0")?;
     home.promote(SET, "1.0.0")?;
     let server = home.serve(CORE)?;

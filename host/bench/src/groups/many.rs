@@ -13,8 +13,6 @@ use crate::server::{Home, Server};
 use crate::sets::Set;
 use crate::table::{Table, Target};
 
-/// The ports of this group.
-const PORT: u16 = 21_630;
 /// Features of every detector.
 const COLUMNS: usize = 10;
 /// Rows that each forest is grown on.
@@ -24,8 +22,8 @@ const ROWS: usize = 2_000;
 pub(crate) fn run(bench: &Bench, table: &mut Table) -> anyhow::Result<()> {
     let count = bench.size(200, 4);
     let folder = bench.folder.join("many");
-    let few = Home::new(&bench.hodoscope(), folder.join("few"), PORT)?;
-    let many = Home::new(&bench.hodoscope(), folder.join("many"), PORT + 2)?;
+    let few = Home::new(&bench.hodoscope(), folder.join("few"))?;
+    let many = Home::new(&bench.hodoscope(), folder.join("many"))?;
     fill(&few, 1)?;
     fill(&many, count)?;
     let (few, many) = (few.serve(CORE)?, many.serve(CORE)?);
